@@ -1,0 +1,49 @@
+# make demo   the whole method on a clip and a photograph that ship with the package, into demo_output/
+# make test   everything that CI runs; make test STEPS="lint notebooks" for some of it
+# make run    restart the notebooks, run them top to bottom and store their outputs; make run NB=01_video for one
+# make docs   the site, into _docs/
+# make readme README.md from nbs/index.ipynb
+# make clean  remove what the other targets made
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test run docs readme install clean
+help:
+	@sed -n 's/^# //p' Makefile
+
+# The stamp is written last, so a set-up that was cut off starts anew; it names the folder, so a moved copy does too.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
+$(READY): constraints.txt settings.ini setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The pinned packages need Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@[ "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" ] || { echo "Setting up .venv: about 2 GB, a few minutes the first time."; $(PYTHON) -m venv --clear .venv; }
+	@rm -f $@
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation torch==2.13.0 --editable '.[dev]'
+	@$(BIN)/python tools/system.py
+	@printf '%s\n' "$(CURDIR)" > $@
+
+install: $(READY)
+
+demo: $(READY)
+	$(BIN)/cammimic demo --output demo_output
+
+STEPS ?=
+test: $(READY)
+	@$(BIN)/python tools/test.py $(STEPS)
+
+run: $(READY)
+	@$(BIN)/python tools/run_notebooks.py $(NB)
+
+docs: $(READY)
+	@$(BIN)/python tools/docs.py
+
+readme: $(READY)
+	@$(BIN)/python tools/readme.py
+
+clean:
+	rm -rf .venv _docs _proc demo_output build dist *.egg-info nbs/nbdev.yml nbs/sidebar.yml
+	find cammimic nbs tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,46 @@
+"The package as settings.ini describes it."
+from configparser import ConfigParser
+from pathlib import Path
+from setuptools import find_packages, setup
+
+root = Path(__file__).parent
+parser = ConfigParser(delimiters=['='])
+parser.read(root/'settings.ini', encoding='utf-8')
+config = parser['DEFAULT']
+
+def entries(key): return [line.strip() for line in config.get(key, '').splitlines() if line.strip()]
+
+licenses = {'apache2': 'Apache-2.0'}
+status = {'1': 'Planning', '2': 'Pre-Alpha', '3': 'Alpha', '4': 'Beta', '5': 'Production/Stable'}
+readme = root/'README.md'
+
+setup(
+    name=config['lib_name'],
+    version=config['version'],
+    description=config['description'],
+    long_description=readme.read_text(encoding='utf-8') if readme.exists() else config['description'],
+    long_description_content_type='text/markdown',
+    license=licenses[config['license']],
+    license_files=['LICENSE'],
+    author=config['author'],
+    author_email=config['author_email'],
+    url=config['git_url'],
+    project_urls={'Documentation': config['doc_host'] + config['doc_baseurl']},
+    keywords=config['keywords'].split(),
+    classifiers=[
+        f"Development Status :: {config['status']} - {status[config['status']]}",
+        f"Intended Audience :: {config['audience']}",
+        f"Natural Language :: {config['language']}",
+        'Programming Language :: Python :: 3',
+    ],
+    python_requires=f">={config['min_python']}",
+    packages=find_packages(include=[config['lib_path'], config['lib_path'] + '.*']),
+    package_data={config['lib_path']: [f'assets/**/*.{kind}' for kind in ('mp4', 'gif', 'jpg', 'png', 'safetensors', 'json', 'txt', 'md')]},
+    install_requires=entries('requirements'),
+    extras_require={'dev': entries('dev_requirements')},
+    entry_points={
+        'console_scripts': entries('console_scripts'),
+        'nbdev': [f"{config['lib_path']}={config['lib_path']}._modidx:d"],
+    },
+    zip_safe=False,
+)

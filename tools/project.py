@@ -1,0 +1,40 @@
+"What the tools share: where the notebooks and modules are, and the environment they run in."
+import json, os, re
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NBS = ROOT/'nbs'
+_parser = ConfigParser(delimiters=['='])
+_parser.read(ROOT/'settings.ini', encoding='utf-8')
+CONFIG = _parser['DEFAULT']
+PACKAGE = ROOT/CONFIG['lib_path']
+
+ENV = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1', HF_HUB_OFFLINE='1',
+           TOKENIZERS_PARALLELISM='false', PYTHONIOENCODING='utf-8')
+for name in ('PYTHONPATH', 'PYTHONSTARTUP', 'IN_TEST'): ENV.pop(name, None)
+
+def notebooks():
+    "Every notebook of the project, in order."
+    return sorted(path for path in NBS.rglob('*.ipynb') if not any(part.startswith(('.', '_')) for part in path.relative_to(NBS).parts))
+
+def cells(path):
+    "The cells of a notebook, each with its source as one string."
+    found = json.loads(path.read_text(encoding='utf-8'))['cells']
+    for cell in found: cell['source'] = ''.join(cell['source'])
+    return found
+
+def title(path):
+    "The H1 of a notebook, or its name."
+    heading = re.search(r'^# (.+)$', ''.join(cell['source'] + '\n' for cell in cells(path)[:1]), re.M)
+    return heading.group(1).strip() if heading else path.stem
+
+def exported_module(path):
+    "The module that a notebook exports, or None."
+    for cell in cells(path):
+        if found := re.search(r'^#\|\s*default_exp\s+(\S+)', cell['source'], re.M): return found.group(1)
+
+def number(path):
+    "The number that a notebook's name begins with, or None."
+    found = re.match(r'(\d+)_', path.name)
+    return int(found.group(1)) if found else None
