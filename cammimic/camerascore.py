@@ -6,7 +6,7 @@
 __all__ = ['displacement_error', 'score_canvas', 'camera_score', 'CameraScore', 'score_paths', 'measure_path', 'score_videos',
            'score_files', 'plot_score']
 
-# %% ../nbs/30_camerascore.ipynb #fa4668ab
+# %% ../nbs/30_camerascore.ipynb #548a1ae8
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .path import CameraPath, to_pixels
-from .video import PALETTE, InputError, Video, centre_crop_box, probe_video, read_video, to_canvas
+from .video import InputError, Video, centre_crop_box, probe_video, read_video, to_canvas
 
 # %% ../nbs/30_camerascore.ipynb #85028681
 _LARGEST = 5. # % of the frame diagonal that one pair counts at most
@@ -87,7 +87,7 @@ class CameraScore:
 
 _CONVENTIONS = 'squared Frobenius norm, h33 = 1, pixels of the canvas, origin at the top left pixel; displacement of a 3x3 grid both ways, at most 5 % of the diagonal a pair; unreliable pairs excluded'
 
-# %% ../nbs/30_camerascore.ipynb #cf4dd6e4
+# %% ../nbs/30_camerascore.ipynb #72f30899
 _SHARE, _STILL = 0.8, 0.02 # least share of pairs used; least motion of a reference, % of the diagonal a pair
 
 def score_paths(
@@ -115,12 +115,17 @@ def score_paths(
     return CameraScore(**values, pairs_used=int(used.sum()), num_pairs=len(used), failed_reference=int((~wanted.reliable).sum()),
         failed_generated=int((~found.reliable).sum()), gains=_gains(wanted, found, used), canvas=score_canvas(aspect), estimators=tuple(estimators), reason=reason)
 
+# %% ../nbs/30_camerascore.ipynb #01ff31dc
 def _at_moments(path:CameraPath, num_frames:int)->CameraPath:
     "The path with its times from 0 to 1, at evenly spaced moments."
-    path = CameraPath(path.homographies, (path.times-path.times[0])/path.duration, path.aspect, path.reliable)
+    path = _lasting(path, 1.)
     even = np.linspace(0, 1, num_frames)
     if path.num_frames == num_frames and np.abs(path.times-even).max() < 0.01/num_frames: return path
     return path.resample(num_frames)
+
+def _lasting(path:CameraPath, duration:float)->CameraPath:
+    "The path begun at 0 and stretched to a duration in seconds."
+    return CameraPath(path.homographies, (path.times-path.times[0])*duration/path.duration, path.aspect, path.reliable)
 
 def _gains(reference:CameraPath, generated:CameraPath, used:np.ndarray)->dict:
     "Slope through the origin of each component of the result over the reference's."
@@ -180,26 +185,11 @@ def score_files(
     reference = read_video(reference_path, num_frames, start=start, duration=duration, max_side=1440)
     return score_videos(reference, read_video(generated_path, num_frames, max_side=1440), estimator=estimator, num_frames=num_frames)
 
-# %% ../nbs/30_camerascore.ipynb #cfa5cec6
+# %% ../nbs/30_camerascore.ipynb #ac7905a0
 def plot_score(
     reference:CameraPath, # Motion that was wanted
     generated:CameraPath, # Motion of the result
 )->'matplotlib.figure.Figure': # Four plots over time
-    "Pan, tilt, zoom and roll of both paths, summed up from the first frame."
-    import matplotlib.pyplot as plt
-    figure, plots = plt.subplots(1, 4, figsize=(11, 2.4), layout='constrained')
-    units = dict(pan='pan, % of the width', tilt='tilt, % of the height', zoom='zoom, ratio', roll='roll, degrees')
-    for label, path in dict(reference=reference, result=generated).items():
-        moments = (path.times-path.times[0])/path.duration
-        for (name, steps), axes in zip(path.to_aspect(generated.aspect).components().items(), plots):
-            course = np.cumprod([1, *steps]) if name == 'zoom' else np.cumsum([0, *steps])*(1 if name == 'roll' else 100)
-            axes.plot(moments, course, color=PALETTE[label], label=label)
-            axes.plot(moments[1:][~path.reliable], course[1:][~path.reliable], 'x', color=PALETTE[label])
-            axes.set(ylabel=units[name], xlabel='share of the clip')
-    least = dict(zip(units, (1, 1, .01, .5)))
-    for name, axes in zip(units, plots):
-        low, high = axes.get_ylim()
-        if (short := least[name]-(high-low)/2) > 0: axes.set_ylim(low-short, high+short)
-        axes.grid(color=PALETTE['light'])
-    plots[0].legend(frameon=False)
-    return figure
+    "Pan, tilt, zoom and roll of both paths over the reference's time, on the result's canvas."
+    wanted, found = (_lasting(path.to_aspect(generated.aspect), reference.duration) for path in (reference, generated))
+    return wanted.plot({'result': found}, label='reference')

@@ -322,7 +322,7 @@ def frame_similarity(
     a, b = a[inside]-a[inside].mean(), b[inside]-b[inside].mean()
     return float((a*b).sum()/math.sqrt((a*a).sum()*(b*b).sum() + 1e-6))
 
-# %% ../nbs/02_homography.ipynb #4b7e1272
+# %% ../nbs/02_homography.ipynb #1b1bfb9a
 def find_cuts(
     frames:np.ndarray, # Consecutive frames of a clip, shape (F, H, W, 3), uint8, RGB
     times:np.ndarray, # Seconds, shape (F,)
@@ -347,7 +347,8 @@ _CUT = 0.4
 def _is_cut(before:np.ndarray, after:np.ndarray)->bool:
     "Whether neither flow nor features lead from one frame to the other."
     if frame_similarity(_small_gray(before), _small_gray(after)) >= _CUT: return False
-    return not estimate_pair(detect_features(before), detect_features(after)).reliable
+    pair = estimate_pair(detect_features(before), detect_features(after))
+    return pair.num_inliers <= 8 + 0.3*pair.num_matches
 
 def _small_gray(frame:np.ndarray)->np.ndarray:
     "Grey picture, at most 160 pixels on its longer side."

@@ -12,12 +12,16 @@ from .video import InputError
 from .backbone import Backbone
 from .lora import adapter_parameters, lora_layers
 
-# %% ../nbs/20_orthogonality.ipynb #4849046f
-def _overlap(first:torch.Tensor, second:torch.Tensor)->torch.Tensor:
+# %% ../nbs/20_orthogonality.ipynb #522fabd0
+def _overlap(first:torch.Tensor, second:torch.Tensor, *, damping:float=1e-5)->torch.Tensor:
     "Mean squared cosine of the principal angles between the column spaces of two tall matrices; 0 where one is zero."
     if not (first.detach().any() and second.detach().any()): return (first.sum() + second.sum()) * 0
-    product = torch.linalg.qr(first).Q.mT @ torch.linalg.qr(second).Q
-    return product.square().sum() / min(first.shape[1], second.shape[1])
+    def damped_gram(m):
+        gram = m.mT @ m
+        return gram + damping*gram.diagonal().mean()*torch.eye(len(gram), dtype=m.dtype, device=m.device)
+    product = first.mT @ second
+    shared = torch.linalg.solve(damped_gram(first), product) @ torch.linalg.solve(damped_gram(second), product.mT)
+    return shared.trace() / min(first.shape[1], second.shape[1])
 
 def subspace_overlap(
     A_s:torch.Tensor, # Spatial A, shape (r, d_in), r at most d_in

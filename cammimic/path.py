@@ -254,14 +254,14 @@ def total(
     "What the content does from the first frame to the last."
     return {name: float(values[-1]) for name, values in self.curves().items()}
 
-# %% ../nbs/03_path.ipynb #43ecfe78
+# %% ../nbs/03_path.ipynb #13c2b5ff
 @patch
 def plot(
     self:CameraPath,
     others:dict[str, CameraPath]|None=None, # Further paths by name, drawn beside this one
     *,
     label:str='reference', # Name of this path
-)->'matplotlib.figure.Figure': # Figure with four panels
+)->object: # matplotlib Figure with four panels
     "Pan, tilt, zoom and roll since the first frame, over time."
     from matplotlib.figure import Figure
     figure = Figure(figsize=(11, 2.4), layout='constrained')
@@ -275,7 +275,7 @@ def plot(
             axis.set_xlabel('time (s)', fontsize=8)
     for begin, end, good in zip(self.times, self.times[1:], self.reliable):
         if not good: [axis.axvspan(begin, end, color=PALETTE['light'], zorder=0) for axis in axes]
-    if others: axes[0].legend(fontsize=8)
+    if others: figure.legend(*axes[0].get_legend_handles_labels(), loc='outside upper left', ncols=4, fontsize=8, frameon=False)
     return figure
 
 # %% ../nbs/03_path.ipynb #d5cbfa90

@@ -166,7 +166,7 @@ def fit_window(
     scale = min(1., 2/(high[0]-low[0]), 2/aspect/(high[1]-low[1]))
     return np.array([[scale, 0, -scale*(low[0]+high[0])/2], [0, scale, -scale*(low[1]+high[1])/2], [0, 0, 1]])
 
-# %% ../nbs/05_preview.ipynb #f2d24813
+# %% ../nbs/05_preview.ipynb #bbea73bf
 def write_preview(
     reference_path:str|Path, # Reference clip
     image_path:str|Path, # Photograph
@@ -178,9 +178,10 @@ def write_preview(
     anchor:str|int='first', # Frame that shows the photograph unmoved: 'first', 'middle', 'last' or its number
     fit:bool=False, # True: crop so that the whole path stays inside the photograph
     composition:str='compose', # 'compose' or 'sequential'
+    fps:float|None=None, # Frames per second the result is played at; None: as long as the reference
     estimator:str='sift-ransac', # Name of an estimator of `cammimic.homography`
     max_side:int=4096, # Longest side of the result in pixels
-)->dict: # What was done: output, size, num_frames, fps, label, reliable, visible, crop, seconds
+)->dict: # What was done: output, size, num_frames, fps, label of the motion, shares reliable and visible, crop, options, seconds
     "Write the weak video of a clip and a photograph to a file."
     check_output(output, ('.mp4', '.gif'))
     _check_options(border, fit, composition)
@@ -189,7 +190,7 @@ def write_preview(
     reference = _read_reference(reference_path, start, duration)
     clock.append(time.perf_counter())
     path = _even_times(CameraPath.from_video(reference, estimator=estimator))
-    fps = (path.num_frames-1) / path.duration
+    fps = fps or (path.num_frames-1)/path.duration
     clock.append(time.perf_counter())
     size = image.shape[1::-1]
     shares = []
@@ -201,7 +202,7 @@ def write_preview(
     clock.append(time.perf_counter())
     crop = float(fit_window(path, size[0]/size[1], anchor=anchor)[0, 0]) if fit else 1.
     seconds = dict(zip(('reading', 'motion', 'writing'), np.diff(clock).round(3).tolist()))
-    return dict(output=str(output), size=list(size), num_frames=path.num_frames, fps=fps, reliable=float(path.reliable.mean()),
+    return dict(output=str(output), size=list(size), num_frames=path.num_frames, fps=fps, label=path.label(), reliable=float(path.reliable.mean()),
         visible=float(np.mean(shares)), crop=crop, anchor=anchor, border=border, estimator=estimator, seconds=seconds)
 
 # %% ../nbs/05_preview.ipynb #8523003a
