@@ -119,7 +119,7 @@ def fingerprint(self:Backbone)->str: # 16 hexadecimal digits
         digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
-# %% ../nbs/10_backbone.ipynb #4fddb54e
+# %% ../nbs/10_backbone.ipynb #79001670
 def _learn_merges(words:list)->list:
     "BPE merges that turn every word into one piece, most frequent pair first."
     pieces, merges = [[*word[:-1], word[-1] + '</w>'] for word in dict.fromkeys(words)], []
@@ -138,7 +138,7 @@ def build_tokenizer(
     *,
     num_rare:int=32, # Number of nonsense words added at the end of the vocabulary
     max_length:int=40, # Longest prompt, in tokens
-):
+)->'CLIPTokenizer': # The tokenizer
     "A byte-level BPE `CLIPTokenizer` in which every given word is one token."
     from tokenizers import pre_tokenizers
     from transformers import CLIPTokenizer
@@ -149,9 +149,9 @@ def build_tokenizer(
     vocab = [*dict.fromkeys(p for p in pieces if p[:-4] not in rare), *(word + '</w>' for word in rare), '<|startoftext|>', '<|endoftext|>']
     return CLIPTokenizer(vocab={piece: i for i, piece in enumerate(vocab)}, merges=merges, model_max_length=max_length)
 
-# %% ../nbs/10_backbone.ipynb #4def7bbb
+# %% ../nbs/10_backbone.ipynb #7c2e19b5
 def rare_token(
-    tokenizer, # A CLIP tokenizer
+    tokenizer:object, # A CLIP tokenizer
     *,
     seed:int=0, # Same seed, same token
 )->str: # A word of the vocabulary that prompts hardly ever use

@@ -6,13 +6,14 @@
 __all__ = ['displacement_error', 'score_canvas', 'camera_score', 'CameraScore', 'score_paths', 'measure_path', 'score_videos',
            'score_files', 'plot_score']
 
-# %% ../nbs/30_camerascore.ipynb #548a1ae8
+# %% ../nbs/30_camerascore.ipynb #033df6c7
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from .homography import refuse_cuts
 from .path import CameraPath, to_pixels
 from .video import InputError, Video, centre_crop_box, probe_video, read_video, to_canvas
 
@@ -87,8 +88,8 @@ class CameraScore:
 
 _CONVENTIONS = 'squared Frobenius norm, h33 = 1, pixels of the canvas, origin at the top left pixel; displacement of a 3x3 grid both ways, at most 5 % of the diagonal a pair; unreliable pairs excluded'
 
-# %% ../nbs/30_camerascore.ipynb #72f30899
-_SHARE, _STILL = 0.8, 0.02 # least share of pairs used; least motion of a reference, % of the diagonal a pair
+# %% ../nbs/30_camerascore.ipynb #97cdee1f
+_SHARE, _STILL = 0.8, 0.1 # least share of pairs used; a `static` path that moves less a pair, in % of the diagonal, is a still one
 
 def score_paths(
     reference:CameraPath, # Motion that was wanted
@@ -110,7 +111,7 @@ def score_paths(
     else:
         values.update(camera_score=camera_score(a, b, aspect=aspect), still_score=camera_score(a, rest, aspect=aspect),
             displacement=float(displacement_error(a, b, aspect=aspect).mean()), still_displacement=float(displacement_error(a, rest, aspect=aspect).mean()))
-        if values['still_displacement'] < _STILL: reason = 'the reference does not move, so there is nothing to compare a motion with'
+        if values['still_displacement'] < _STILL and wanted.label() == 'static': reason = 'the reference does not move, so there is nothing to compare a motion with'
         else: values['ratio'] = values['displacement']/values['still_displacement']
     return CameraScore(**values, pairs_used=int(used.sum()), num_pairs=len(used), failed_reference=int((~wanted.reliable).sum()),
         failed_generated=int((~found.reliable).sum()), gains=_gains(wanted, found, used), canvas=score_canvas(aspect), estimators=tuple(estimators), reason=reason)
@@ -158,7 +159,7 @@ def measure_path(
 
 _SMALL = 200
 
-# %% ../nbs/30_camerascore.ipynb #7f331f76
+# %% ../nbs/30_camerascore.ipynb #5c477b81
 def score_videos(
     reference:Video, # Clip whose motion was wanted
     generated:Video, # Result
@@ -182,14 +183,15 @@ def score_files(
 )->CameraScore: # The score
     "Score a video file against a reference file, as `cammimic score` does."
     num_frames = max(2, min(num_frames, probe_video(generated_path).num_frames))
+    refuse_cuts(reference_path, start=start, duration=duration)
     reference = read_video(reference_path, num_frames, start=start, duration=duration, max_side=1440)
     return score_videos(reference, read_video(generated_path, num_frames, max_side=1440), estimator=estimator, num_frames=num_frames)
 
-# %% ../nbs/30_camerascore.ipynb #ac7905a0
+# %% ../nbs/30_camerascore.ipynb #04c85190
 def plot_score(
     reference:CameraPath, # Motion that was wanted
     generated:CameraPath, # Motion of the result
-)->'matplotlib.figure.Figure': # Four plots over time
+)->object: # matplotlib Figure with four panels
     "Pan, tilt, zoom and roll of both paths over the reference's time, on the result's canvas."
     wanted, found = (_lasting(path.to_aspect(generated.aspect), reference.duration) for path in (reference, generated))
     return wanted.plot({'result': found}, label='reference')

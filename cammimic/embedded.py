@@ -7,9 +7,9 @@ __all__ = ['EMBEDDED_SIZES', 'EMBEDDED_DEFAULTS', 'read_sources', 'move_caption'
            'train_autoencoder', 'new_embedded_backbone', 'training_batch', 'velocity_loss', 'pretrain',
            'export_embedded', 'load_embedded', 'load_backbone']
 
-# %% ../nbs/11_embedded.ipynb #60835e4e
-import csv, json, math, os, re, time
-from dataclasses import dataclass, replace
+# %% ../nbs/11_embedded.ipynb #98c4edbc
+import csv, json, math, re, time
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,14 +20,15 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
+from fastcore.basics import patch
 from torch import nn
 from .video import InputError, atomic_path, read_image
 from .render import CameraMove, camera_rotation, panorama_view, render_photo, steady_move
 from .backbone import Backbone, build_tokenizer, load_unet3d
 
-# %% ../nbs/11_embedded.ipynb #9e1537d7
+# %% ../nbs/11_embedded.ipynb #8478a6be
 def read_sources(
-    folder, # Folder with SOURCES.tsv and the pictures it names
+    folder:str|Path, # Folder with SOURCES.tsv and the pictures it names
     *,
     split:str|None=None, # train, test or demo; None is all
 )->list: # One dictionary a picture: file, kind, scene, split, caption, licence, author, source
@@ -78,7 +79,7 @@ def training_clip(
     brighter = (255 * (frames/255)**generator.uniform(.75, 1.35)).astype(np.uint8)
     return brighter, row['caption'], move
 
-# %% ../nbs/11_embedded.ipynb #198af2e3
+# %% ../nbs/11_embedded.ipynb #8bf160dd
 class _ResidualBlock(nn.Module):
     "Two 3×3 convolutions whose sum with the input starts as the identity."
     def __init__(self, channels:int):
@@ -109,18 +110,25 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def decode(self, z:torch.Tensor)->DecoderOutput:
         "Latents (B, C, h, w) to pixels."
         return DecoderOutput(F.pixel_shuffle(self.synthesis(z) + self.decoder(z), self.config.patch_size))
-    @torch.no_grad()
-    def fit_pca(self, x:torch.Tensor, *, whitening:float=.6)->'PatchAutoencoder':
-        "Set the linear part to PCA of the patches of `x`; `whitening` evens the channels' spread, 1 makes it equal."
-        patches = F.pixel_unshuffle(x, self.config.patch_size).movedim(1, -1).flatten(0, -2)
-        mean, channels = patches.mean(0), self.config.latent_channels
-        _, singular, axes = torch.linalg.svd(patches - mean, full_matrices=False)
-        spread = singular[:channels] / len(patches)**.5
-        gain = spread**-whitening
-        gain = gain / (spread*gain).square().mean().sqrt()
-        self.analysis.weight.copy_((axes[:channels] * gain[:, None])[..., None, None]); self.analysis.bias.copy_(-(axes[:channels] @ mean) * gain)
-        self.synthesis.weight.copy_((axes[:channels].T / gain)[..., None, None]); self.synthesis.bias.copy_(mean)
-        return self
+
+# %% ../nbs/11_embedded.ipynb #8e40c93d
+@patch
+@torch.no_grad()
+def fit_pca(self:PatchAutoencoder,
+    x:torch.Tensor, # Pixels (B, 3, H, W) in [-1, 1]
+    *,
+    whitening:float=.6, # How far the spread of the channels is evened: 0 not at all, 1 wholly
+)->PatchAutoencoder: # The same autoencoder
+    "Set the linear part to PCA of the patches of pictures."
+    patches = F.pixel_unshuffle(x, self.config.patch_size).movedim(1, -1).flatten(0, -2)
+    mean, channels = patches.mean(0), self.config.latent_channels
+    _, singular, axes = torch.linalg.svd(patches - mean, full_matrices=False)
+    spread = singular[:channels] / len(patches)**.5
+    gain = spread**-whitening
+    gain = gain / (spread*gain).square().mean().sqrt()
+    self.analysis.weight.copy_((axes[:channels] * gain[:, None])[..., None, None]); self.analysis.bias.copy_(-(axes[:channels] @ mean) * gain)
+    self.synthesis.weight.copy_((axes[:channels].T / gain)[..., None, None]); self.synthesis.bias.copy_(mean)
+    return self
 
 # %% ../nbs/11_embedded.ipynb #40eddf9e
 def psnr(
@@ -154,7 +162,7 @@ def train_autoencoder(
     vae.register_to_config(scaling_factor=1/spread)
     return vae.eval()
 
-# %% ../nbs/11_embedded.ipynb #a7f35849
+# %% ../nbs/11_embedded.ipynb #a51a6e15
 EMBEDDED_SIZES = ((80, 48), (64, 64), (48, 80), (80, 64), (64, 80))
 _WORDS = '''a an the in on at of over under with and near behind inside between to from static camera pans tilts zooms rolls left right up down
 in out slowly fast motion still picture video clip photograph person man woman child dog cat bird horse car road street house houses building
@@ -172,7 +180,7 @@ def _text_encoder(tokenizer):
 
 def new_embedded_backbone(
     vae:PatchAutoencoder, # Trained autoencoder
-    tokenizer, # Its tokenizer, of `build_tokenizer`
+    tokenizer:object, # Its tokenizer, of `build_tokenizer`
     *,
     seed:int=0, # Seed of the random weights
 )->Backbone: # UNet and text encoder are untrained
@@ -222,33 +230,36 @@ def velocity_loss(
     prediction = backbone.denoise(backbone.scheduler.add_noise(latents, noise, timestep), timestep, backbone.text_encoder(tokens).last_hidden_state)
     return F.mse_loss(prediction, backbone.scheduler.get_velocity(latents, noise, timestep))
 
-# %% ../nbs/11_embedded.ipynb #e6856be5
+# %% ../nbs/11_embedded.ipynb #05ce9b9e
 def _weights(backbone:Backbone)->dict:
     "All trained tensors by name."
     return {f'{part}.{name}': w for part in ('unet', 'text_encoder') for name, w in getattr(backbone, part).state_dict().items()}
 
 def pretrain(
-    folder, # Where the run is kept; an unfinished one there is continued
+    folder:str|Path, # Where the run is kept; an unfinished one there is continued
     *,
-    sources='sources', # Folder of SOURCES.tsv
+    sources:str|Path='sources', # Folder of SOURCES.tsv
     minutes:float=60., # Stop after this time
     steps:int|None=None, # Stop after this many steps of this call
     single_steps:int=500, # Steps of single frames at the start
     learning_rate:float=1e-3, # AdamW's learning rate, after 200 steps of warm-up
     average:float=.999, # Decay of the averaged weights
     vae:PatchAutoencoder|None=None, # Autoencoder of a new run; None trains one
+    start:str|Path|None=None, # Model folder whose weights a new run starts from, such as the shipped one; None starts from nothing
 )->Path: # The folder; `export_embedded` makes the shipped files of it
     "Train the embedded backbone, or go on training it."
     folder, rows = Path(folder), read_sources(sources, split='train')
     words = sorted({w for row in read_sources(sources) for w in re.findall('[a-z]+', row['caption'])} | set(_WORDS))
     if not (folder/'vae').is_dir():
-        (vae or _new_autoencoder(rows)).save_pretrained(folder/'vae')
-        build_tokenizer(words).save_pretrained(folder/'tokenizer')
+        (vae or (load_embedded(start).vae if start else _new_autoencoder(rows))).save_pretrained(folder/'vae')
+        (_read_tokenizer(Path(start)) if start else build_tokenizer(words)).save_pretrained(folder/'tokenizer')
     backbone = new_embedded_backbone(PatchAutoencoder.from_pretrained(folder/'vae'), _read_tokenizer(folder))
+    if start:
+        for part in ('unet', 'text_encoder'): getattr(backbone, part).load_state_dict(getattr(load_embedded(start), part).state_dict())
     for part in (backbone.unet, backbone.text_encoder): part.train().requires_grad_()
     parameters = [*backbone.unet.parameters(), *backbone.text_encoder.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(.9, .99))
-    step, averaged = _load_run(folder/'run.safetensors', backbone, optimizer)
+    step, averaged = _load_run(folder/'run.safetensors', backbone, optimizer, json.loads((Path(start)/'training.json').read_text())['steps'] if start else 0)
     end, losses, last = time.monotonic() + 60*minutes, [], math.inf if steps is None else step+steps
     while step < last and time.monotonic() < end:
         torch.manual_seed(step)  # dropout in the temporal convolutions
@@ -265,7 +276,7 @@ def pretrain(
     _save_run(folder, backbone, optimizer, step=step, averaged=averaged, losses=losses)
     return folder
 
-# %% ../nbs/11_embedded.ipynb #a49199d4
+# %% ../nbs/11_embedded.ipynb #da647851
 def _new_autoencoder(rows:list)->PatchAutoencoder:
     "The autoencoder of a new run."
     frames = np.concatenate([training_clip(rows, np.random.default_rng([1, i]), num_frames=2)[0][:1] for i in range(3840)])
@@ -276,11 +287,11 @@ def _read_tokenizer(folder):
     from transformers import CLIPTokenizer
     return CLIPTokenizer.from_pretrained(folder/'tokenizer')
 
-def _load_run(path:Path, backbone:Backbone, optimizer)->tuple:
+def _load_run(path:Path, backbone:Backbone, optimizer, first_step:int)->tuple:
     "Take up a stored run; returns the step and the averaged weights."
     from safetensors.torch import load_file
     averaged = {name: w.detach().clone() for name, w in _weights(backbone).items()}
-    if not path.is_file(): return 0, averaged
+    if not path.is_file(): return first_step, averaged
     stored = load_file(path)
     for part in ('unet', 'text_encoder'):
         getattr(backbone, part).load_state_dict({n.removeprefix(f'weights.{part}.'): w for n, w in stored.items() if n.startswith(f'weights.{part}.')})
@@ -299,15 +310,15 @@ def _save_run(folder:Path, backbone:Backbone, optimizer, *, step:int, averaged:d
     with open(folder/'losses.csv', 'a') as file: file.writelines(f'{s},{kind},{loss:.4f}\n' for s, kind, loss in losses)
     return []
 
-# %% ../nbs/11_embedded.ipynb #9f6217b9
+# %% ../nbs/11_embedded.ipynb #91e053b4
 def _save_part(module:nn.Module, folder:Path, dtype:torch.dtype)->None:
     "Store a module in another dtype, readable by everyone."
     nn.Module.to(module, dtype).save_pretrained(folder)
     for file in folder.iterdir(): file.chmod(0o644)
 
 def export_embedded(
-    run, # Folder of a training run, of `pretrain`
-    output, # Folder to write, in diffusers' layout
+    run:str|Path, # Folder of a training run, of `pretrain`
+    output:str|Path, # Folder to write, in diffusers' layout
     *,
     dtype:torch.dtype=torch.bfloat16, # Type of the stored weights
 )->Path: # The folder
@@ -315,7 +326,9 @@ def export_embedded(
     from safetensors.torch import load_file
     run, output = Path(run), Path(output)
     stored = load_file(run/'run.safetensors')
-    backbone = new_embedded_backbone(PatchAutoencoder.from_pretrained(run/'vae'), _read_tokenizer(run))
+    vae = PatchAutoencoder.from_pretrained(run/'vae')
+    vae.register_to_config(_name_or_path='embedded')  # not the folder of this run
+    backbone = new_embedded_backbone(vae, _read_tokenizer(run))
     for part in ('unet', 'text_encoder'):
         prefix = f'averaged.{part}.'
         getattr(backbone, part).load_state_dict({n.removeprefix(prefix): w for n, w in stored.items() if n.startswith(prefix)})
@@ -324,8 +337,9 @@ def export_embedded(
     (output/'training.json').write_text(json.dumps(dict(steps=int(stored['step']))))
     return output
 
+# %% ../nbs/11_embedded.ipynb #7841ecd5
 def load_embedded(
-    folder=None, # Folder in diffusers' layout; None is the model that ships with the package
+    folder:str|Path|None=None, # Folder in diffusers' layout; None is the model that ships with the package
     *,
     device:str='cpu', # Device to load to
 )->Backbone: # The model, float32

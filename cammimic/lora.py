@@ -83,12 +83,12 @@ def add_lora(
     set_adapters(backbone, active=ADAPTERS)
     return backbone
 
-# %% ../nbs/12_lora.ipynb #4ccd4840
+# %% ../nbs/12_lora.ipynb #405bf433
 def mask_layers(
     backbone:Backbone, # Model
     adapter:str, # Adapter to mask
     *,
-    keep, # One boolean per layer of `lora_layers(backbone, adapter)`: False switches that layer's adapter off
+    keep:list, # One boolean per layer of `lora_layers(backbone, adapter)`: False switches that layer's adapter off
 )->None:
     "Switch single layers of an adapter off, until the next `set_adapters` or `mask_layers`."
     layers = lora_layers(backbone, adapter)
@@ -138,9 +138,9 @@ def install_lora(
             if stored is None or stored.shape != weight.shape: raise InputError(f'the adapter file lacks {adapter}.{name} in shape {tuple(weight.shape)}')
             weight.data = stored.to(weight)
 
-# %% ../nbs/12_lora.ipynb #c4931e02
+# %% ../nbs/12_lora.ipynb #cbfd2c79
 def write_lora(
-    path, # File to write, .safetensors
+    path:str|Path, # File to write, .safetensors
     tensors:dict, # Tensors by key
     header:dict, # Their header, JSON-ready
 )->None:
@@ -149,7 +149,7 @@ def write_lora(
     with atomic_path(path) as temporary: save_file(tensors, temporary, metadata={'cammimic': json.dumps(header)})
 
 def read_lora(
-    path, # File written by `write_lora`
+    path:str|Path, # File written by `write_lora`
 )->tuple[dict, dict]: # Tensors by key, and the header
     "Read an adapter file; what is not one raises `InputError`."
     from safetensors import SafetensorError, safe_open

@@ -6,11 +6,12 @@
 __all__ = ['MOVE_KINDS', 'camera_rotation', 'view_homography', 'CameraMove', 'steady_move', 'panorama_view', 'render_panorama',
            'warp_normalised', 'photo_window', 'render_photo']
 
-# %% ../nbs/06_render.ipynb #c7bea4c7
+# %% ../nbs/06_render.ipynb #ef2aea3e
 from dataclasses import dataclass
 import cv2
 import numpy as np
 from .video import InputError
+from .homography import normalising_matrix
 
 # %% ../nbs/06_render.ipynb #19d20349
 def camera_rotation(
@@ -119,7 +120,7 @@ def render_panorama(
     rotations, fovs = move.views(num_frames)
     return np.stack([panorama_view(panorama, r @ camera_rotation(heading), fov=f, size=size) for r, f in zip(rotations, fovs)])
 
-# %% ../nbs/06_render.ipynb #b5227b42
+# %% ../nbs/06_render.ipynb #f6072a29
 def warp_normalised(
     image:np.ndarray, # Picture or frame, shape (H, W, 3)
     homography:np.ndarray, # From the picture to the result, normalised coordinates, shape (3, 3)
@@ -130,8 +131,8 @@ def warp_normalised(
 )->np.ndarray: # Warped picture, shape (H, W, 3)
     "Warp a picture by a homography given in normalised coordinates."
     left, top, width, height = window or (0, 0, image.shape[1], image.shape[0])
-    from_pixels = np.array([[2/width, 0, -(2*left+width-1)/width], [0, 2/width, -(2*top+height-1)/width], [0, 0, 1]])
-    to_pixels = np.array([[size[0]/2, 0, (size[0]-1)/2], [0, size[0]/2, (size[1]-1)/2], [0, 0, 1]])
+    from_pixels = normalising_matrix((width, height)) @ np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]])
+    to_pixels = np.linalg.inv(normalising_matrix(size))
     return cv2.warpPerspective(image, to_pixels @ homography @ from_pixels, size, flags=cv2.INTER_LINEAR, borderMode=border)
 
 # %% ../nbs/06_render.ipynb #5086efee

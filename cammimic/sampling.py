@@ -6,8 +6,9 @@
 __all__ = ['SCHEDULERS', 'predicted_clean', 'prediction_for', 'Guidance', 'latent_mask', 'SamplingSettings', 'make_scheduler',
            'sample_latents']
 
-# %% ../nbs/22_sampling.ipynb #e63782c1
+# %% ../nbs/22_sampling.ipynb #73b75937
 from dataclasses import dataclass
+from typing import Callable
 import cv2
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ def _predict(backbone:Backbone, latents, timestep, *, text, negative_text, guida
     unconditional, conditional = both.chunk(2)
     return unconditional + guidance_scale*(conditional - unconditional)
 
-# %% ../nbs/22_sampling.ipynb #ba75f20a
+# %% ../nbs/22_sampling.ipynb #7fef9df4
 @torch.no_grad()
 def sample_latents(
     backbone:Backbone, # Model, its adapters set as wanted
@@ -138,7 +139,7 @@ def sample_latents(
     guidance:Guidance|None=None, # The weak video; None samples freely
     start:torch.Tensor|None=None, # Latents that `strength` < 1 starts from
     generator:torch.Generator|None=None, # Source of all randomness, on the CPU
-    progress=None, # Called as progress('sampling', step, steps, {}) after each step
+    progress:Callable|None=None, # Called as progress('sampling', step, steps, {}) after each step
 )->torch.Tensor: # Clean latents of that shape, float32
     "Sample a video's latents, guided in every step but the last."
     scheduler = make_scheduler(backbone, settings.scheduler)
@@ -160,6 +161,7 @@ def sample_latents(
         if progress is not None: progress('sampling', i+1, len(timesteps), {})
     return latents
 
+# %% ../nbs/22_sampling.ipynb #7fb183a8
 def _guided_step(backbone:Backbone, scheduler, prediction, latents, timestep, following, *, guidance)->torch.Tensor:
     "One scheduler step, pulled towards the weak video."
     if guidance is not None and guidance.mode == 'x0':

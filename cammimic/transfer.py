@@ -6,11 +6,12 @@
 __all__ = ['NEUTRAL_REFERENCE', 'NEUTRAL_SCENE', 'motion_prompt', 'phase_seed', 'Motion', 'read_reference', 'canvas_size',
            'learn_motion', 'GuidanceSettings', 'Result', 'apply_motion', 'default_sampling', 'transfer', 'write_result']
 
-# %% ../nbs/40_transfer.ipynb #d282153d
+# %% ../nbs/40_transfer.ipynb #e4da9e1a
 import json, time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Callable
 import numpy as np
 import torch
 from .video import InputError, Video, atomic_path, centre_crop_box, contact_strip, probe_video, read_image, read_video, to_canvas, write_image, write_video
@@ -41,7 +42,7 @@ def phase_seed(
     phases = ('lora', 'motion', 'scene', 'sampling')
     return int(np.random.SeedSequence([seed, phases.index(phase)]).generate_state(1)[0])
 
-# %% ../nbs/40_transfer.ipynb #c3645cc6
+# %% ../nbs/40_transfer.ipynb #a1f1c30d
 @dataclass
 class Motion:
     "What stage 1 learned from a reference clip."
@@ -54,14 +55,14 @@ class Motion:
     @property
     def token(self)->str: return self.header['token'] # Stands for <v>
     def save(self,
-        path, # File to write, .safetensors
+        path:str|Path, # File to write, .safetensors
     )->None:
         "Write adapters, path and facts into one file."
         if Path(path).suffix != '.safetensors': raise InputError(f'a motion is written to a .safetensors file, got {str(path)!r}')
         write_lora(path, self.tensors, dict(self.header, path=self.path.to_dict()))
     @classmethod
     def load(cls,
-        path, # File written by `save`
+        path:str|Path, # File written by `save`
     )->'Motion': # The motion
         "Read a motion file."
         tensors, header = read_lora(path)
@@ -69,9 +70,9 @@ class Motion:
         if missing: raise InputError(f'{str(path)!r} is an adapter file without a motion (no {", ".join(sorted(missing))}); make one with `cammimic learn`')
         return cls(tensors, {k: v for k, v in header.items() if k != 'path'}, CameraPath.from_dict(header['path']))
 
-# %% ../nbs/40_transfer.ipynb #219da8de
+# %% ../nbs/40_transfer.ipynb #bad5cb79
 def read_reference(
-    reference, # Video file
+    reference:str|Path, # Video file
     *,
     size:tuple, # Canvas, (width, height) in pixels
     num_frames:int=16, # Frames used, evenly spaced
@@ -89,11 +90,11 @@ def read_reference(
                          'could be matched; choose a part with more texture or slower motion by --start and --duration')
     facts = dict(reference=Path(reference).name, start=start, duration=video.duration, source_size=list(video.size),
                  crop=list(centre_crop_box(video.size, size[0]/size[1])), estimator=estimator, label=label, still=label == 'static')
-    return to_canvas(video.frames, size), path, facts
+    return to_canvas(video.frames, size), path.resample(len(video.frames)), facts  # evenly spaced, as the result will be
 
 def canvas_size(
     backbone:Backbone, # Model that will make the video
-    aspect, # Width over height as a number or "W:H", "reference" or "image"
+    aspect:str|float, # Width over height as a number or "W:H", "reference" or "image"
     *,
     reference_size:tuple, # Size of the reference, in pixels
     image_size:tuple|None=None, # Size of the picture, in pixels
@@ -108,9 +109,9 @@ def canvas_size(
             raise InputError(f'the aspect must be reference, image or W:H, got {aspect!r}')
     return backbone.nearest_size(wanted[0] / wanted[1])
 
-# %% ../nbs/40_transfer.ipynb #926a1b4e
+# %% ../nbs/40_transfer.ipynb #db860962
 def learn_motion(
-    reference, # Video file
+    reference:str|Path, # Video file
     backbone:Backbone, # Model; its adapters are replaced
     *,
     prompt:str|None=None, # What the reference shows; None uses a neutral prompt
@@ -121,8 +122,8 @@ def learn_motion(
     settings:TrainingSettings=TrainingSettings(), # Stage 1
     rank:int|None=None, # Rank of the adapters; None is the backbone's default
     seed:int=0, # Seed of everything random
-    progress=None, # Called as progress(phase, step, steps, values)
-    state_path=None, # File that keeps an unfinished stage 1
+    progress:Callable|None=None, # Called as progress(phase, step, steps, values)
+    state_path:str|Path|None=None, # File that keeps an unfinished stage 1
 )->Motion: # What was learned
     "Stage 1: the camera motion of one clip."
     size = size or backbone.nearest_size(np.divide(*_video_size(reference)))
@@ -171,10 +172,10 @@ class Result:
         "Everything that goes into the JSON file."
         return dict(self.facts, **self.score.to_dict())
 
-# %% ../nbs/40_transfer.ipynb #d23d42aa
+# %% ../nbs/40_transfer.ipynb #1105eb35
 def apply_motion(
     motion:Motion, # Of `learn_motion` or `Motion.load`
-    image, # Picture: a file, or an array (H, W, 3) uint8 RGB
+    image:str|Path|np.ndarray, # Picture: a file, or an array (H, W, 3) uint8 RGB
     backbone:Backbone, # The model the motion was learned on; its adapters are replaced
     *,
     prompt:str|None=None, # What the picture shows; None uses a neutral prompt
@@ -184,8 +185,8 @@ def apply_motion(
     guidance:GuidanceSettings=GuidanceSettings(), # Homography guidance
     seed:int=0, # Seed of everything random
     fps:float|None=None, # Frames per second; None makes the video as long as the reference
-    progress=None, # Called as progress(phase, step, steps, values)
-    state_path=None, # File that keeps an unfinished stage 2
+    progress:Callable|None=None, # Called as progress(phase, step, steps, values)
+    state_path:str|Path|None=None, # File that keeps an unfinished stage 2
 )->Result: # The video and its score
     "Stage 2 and homography-guided sampling: a picture filmed with a learned motion."
     clock, sampling = _Clock(), sampling or default_sampling(backbone)
@@ -237,10 +238,10 @@ def _finish(frames:np.ndarray, weak:WeakVideo, motion:Motion, facts:dict, histor
     versions = {package: _version(package) for package in ('cammimic', 'torch', 'diffusers', 'transformers', 'peft')}
     return Result(frames, weak, path, score, dict(facts, fps=fps or len(frames)/duration, versions=versions, seconds=clock.seconds), history)
 
-# %% ../nbs/40_transfer.ipynb #bcffd585
+# %% ../nbs/40_transfer.ipynb #d723e2bd
 def transfer(
-    reference, # Video file
-    image, # Picture file
+    reference:str|Path, # Video file
+    image:str|Path, # Picture file
     backbone:Backbone, # Model
     *,
     prompt:str|None=None, # What the picture shows
@@ -252,8 +253,8 @@ def transfer(
     training:TrainingSettings=TrainingSettings(), # Both stages
     rank:int|None=None, # Rank of the adapters
     seed:int=0, # Seed of everything random
-    state_folder=None, # Folder that keeps unfinished stages
-    progress=None, # Called as progress(phase, step, steps, values)
+    state_folder:str|Path|None=None, # Folder that keeps unfinished stages
+    progress:Callable|None=None, # Called as progress(phase, step, steps, values)
     **options, # Further arguments of `apply_motion`
 )->Result: # The video and its score
     "The whole method: `learn_motion`, then `apply_motion`."
@@ -268,10 +269,10 @@ def transfer(
     result.facts['seconds'] = dict(motion=round(learned, 2), **result.facts['seconds'])
     return result
 
-# %% ../nbs/40_transfer.ipynb #d32252a4
+# %% ../nbs/40_transfer.ipynb #c921a006
 def write_result(
     result:Result, # Of `transfer` or `apply_motion`
-    output, # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
+    output:str|Path, # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
     *,
     reference_frames:np.ndarray|None=None, # Frames of the reference for the strip
 )->dict: # What the JSON file holds

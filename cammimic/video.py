@@ -166,7 +166,7 @@ def atomic_path(
         raise InputError(f'cannot write {path}: {os.strerror(error.errno)}') from error
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/01_video.ipynb #a570f903
+# %% ../nbs/01_video.ipynb #7a5b698f
 def write_video(
     path:str|Path, # Output, ending in .mp4 (or .gif, which goes to `write_gif`)
     frames:Iterable[np.ndarray], # Frames (H, W, 3) uint8 RGB: an array or any iterable
@@ -184,7 +184,7 @@ def write_video(
             frame = np.pad(frame, ((0, frame.shape[0]%2), (0, frame.shape[1]%2), (0, 0)), mode='edge')
             if stream is None:
                 if max(frame.shape) > 16384: raise InputError(f'cannot write {path}: H.264 holds at most 16384 pixels a side, got {frame.shape[1]}x{frame.shape[0]}')
-                stream = container.add_stream('libx264', rate=rate, options=dict(crf=str(crf), preset=preset))
+                stream = container.add_stream('libx264', rate=rate, options={'crf': str(crf), 'preset': preset, 'x264-params': 'mbtree=0'})
                 stream.width, stream.height, stream.pix_fmt = frame.shape[1], frame.shape[0], 'yuv420p'
                 for name in ('colorspace', 'color_primaries', 'color_trc', 'color_range'): setattr(stream.codec_context, name, 1)
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24').reformat(format='yuv420p', dst_colorspace='ITU709', dst_color_range='MPEG')
