@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Backbone', 'build_tokenizer', 'rare_token', 'tiny_backbone', 'load_unet3d']
 
-# %% ../nbs/10_backbone.ipynb #40257a61
-import hashlib, json, random
+# %% ../nbs/10_backbone.ipynb #f71a8151
+import hashlib, random, warnings
 from collections import Counter
 from dataclasses import dataclass, field
 import numpy as np
@@ -51,7 +51,7 @@ class Backbone:
         for module in (self.unet, self.vae, self.text_encoder): module.to(*args, **kwargs)
         return self
 
-# %% ../nbs/10_backbone.ipynb #de30d667
+# %% ../nbs/10_backbone.ipynb #d4061a85
 @patch
 @torch.no_grad()
 def encode_prompt(self:Backbone,
@@ -61,8 +61,8 @@ def encode_prompt(self:Backbone,
     if isinstance(prompts, str): prompts = [prompts]
     limit = min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
     for prompt in prompts:
-        length = len(self.tokenizer(prompt).input_ids)
-        if length > limit: raise InputError(f'the prompt {prompt!r} has {length} tokens, {self.name} takes {limit}; use a shorter one')
+        length = len(self.tokenizer(prompt, verbose=False).input_ids)
+        if length > limit: raise InputError(f'the prompt {prompt[:60]!r} has {length} tokens, {self.name} takes {limit}; use a shorter one')
     tokens = self.tokenizer(list(prompts), padding='max_length', max_length=limit, return_tensors='pt')
     return self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state.to(self.dtype)
 
@@ -91,7 +91,7 @@ def decode_latents(self:Backbone,
     pixels = torch.cat([self.vae.decode(z).sample for z in latents.split(chunk_size)])
     return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
-# %% ../nbs/10_backbone.ipynb #48727e4f
+# %% ../nbs/10_backbone.ipynb #be5178de
 @patch
 def denoise(self:Backbone,
     latents:torch.Tensor, # Noisy latents, shape (B, C, F, h, w)
@@ -111,15 +111,15 @@ def nearest_size(self:Backbone,
 
 @patch
 def fingerprint(self:Backbone)->str: # 16 hexadecimal digits
-    "Hash of the denoiser's configuration and of a sample of every weight: which model an adapter belongs to."
-    digest = hashlib.sha256(json.dumps({k: v for k, v in self.unet.config.items() if not k.startswith('_')}, sort_keys=True, default=str).encode())
+    "Hash of the denoiser's class, names, shapes and a sample of every weight: which model an adapter belongs to."
+    digest = hashlib.sha256(type(self.unet).__name__.encode())
     for name, weight in sorted(self.unet.named_parameters()):
         if 'lora_' in name: continue
         digest.update(f'{name.replace(".base_layer", "")}{tuple(weight.shape)}'.encode())
-        digest.update(weight.detach().flatten()[:16].float().cpu().numpy().tobytes())
+        digest.update(weight.detach().flatten()[:16].to('cpu', torch.bfloat16).float().numpy().tobytes())  # the same in every dtype
     return digest.hexdigest()[:16]
 
-# %% ../nbs/10_backbone.ipynb #79001670
+# %% ../nbs/10_backbone.ipynb #3a495c41
 def _learn_merges(words:list)->list:
     "BPE merges that turn every word into one piece, most frequent pair first."
     pieces, merges = [[*word[:-1], word[-1] + '</w>'] for word in dict.fromkeys(words)], []
@@ -138,7 +138,7 @@ def build_tokenizer(
     *,
     num_rare:int=32, # Number of nonsense words added at the end of the vocabulary
     max_length:int=40, # Longest prompt, in tokens
-)->'CLIPTokenizer': # The tokenizer
+)->object: # A `CLIPTokenizer`
     "A byte-level BPE `CLIPTokenizer` in which every given word is one token."
     from tokenizers import pre_tokenizers
     from transformers import CLIPTokenizer
@@ -186,11 +186,11 @@ def tiny_backbone(
     return Backbone('tiny', unet, vae, text_encoder, tokenizer, scheduler, sizes=((16, 16), (24, 16), (16, 24)), num_frames=8,
                     guidance_scale=3., lora_rank=4)
 
-# %% ../nbs/10_backbone.ipynb #1a0f08cf
+# %% ../nbs/10_backbone.ipynb #160833e8
 def load_unet3d(
     name:str, # Hub id or folder in diffusers' layout
     *,
-    torch_dtype:torch.dtype|None=None, # Weights are cast to it; None keeps what is stored
+    torch_dtype:torch.dtype=torch.float32, # Type the weights are cast to
     device:str='cpu', # Device to load to
     variant:str|None=None, # Stored variant of the weights, such as fp16
     revision:str|None=None, # Git revision on the hub
@@ -199,19 +199,29 @@ def load_unet3d(
     from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
     common = dict(revision=revision)
-    weights = dict(torch_dtype=torch_dtype, variant=variant, **common) if torch_dtype else dict(variant=variant, **common)
+    weights = dict(torch_dtype=torch_dtype, variant=variant, **common)
     try:
-        unet = UNet3DConditionModel.from_pretrained(name, subfolder='unet', **weights)
-        vae = AutoencoderKL.from_pretrained(name, subfolder='vae', **weights)
-        text_encoder = CLIPTextModel.from_pretrained(name, subfolder='text_encoder', **common, **({'dtype': torch_dtype} if torch_dtype else {}))
-        tokenizer = CLIPTokenizer.from_pretrained(name, subfolder='tokenizer', **common)
-        scheduler = DDIMScheduler.from_pretrained(name, subfolder='scheduler', **common)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            unet = UNet3DConditionModel.from_pretrained(name, subfolder='unet', **weights)
+            vae = AutoencoderKL.from_pretrained(name, subfolder='vae', **weights)
+            text_encoder = CLIPTextModel.from_pretrained(name, subfolder='text_encoder', dtype=torch_dtype, variant=variant, **common)
+            tokenizer = CLIPTokenizer.from_pretrained(name, subfolder='tokenizer', **common)
+            scheduler = DDIMScheduler.from_pretrained(name, subfolder='scheduler', **common)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().split('\n')[0][:200]
         raise InputError(f'cannot load the backbone {name!r}: give the folder of a downloaded diffusers text-to-video model, '
                          f'a hub id that this machine can reach, or "embedded" ({reason})') from error
     factor = 2**(len(vae.config.block_out_channels)-1) * 2**(len(unet.config.block_out_channels)-1)
     return Backbone(str(name), unet, vae, text_encoder, tokenizer, scheduler, sizes=_sizes_near((576, 320), factor)).to(device)
+
+@patch(cls_method=True)
+def from_pretrained(cls:Backbone,
+    name:str, # Hub id or folder in diffusers' layout
+    **options, # As `load_unet3d`
+)->Backbone: # The model
+    "Load a text-to-video model by name, as diffusers' classes do."
+    return load_unet3d(name, **options)
 
 def _sizes_near(default:tuple, factor:int)->tuple:
     "The default size and others of about its area in common aspect ratios, as multiples of a factor."

@@ -17,7 +17,7 @@ import click
 
 from . import __version__
 
-# %% ../nbs/41_cli.ipynb #b3160997
+# %% ../nbs/41_cli.ipynb #60f2a742
 class _Commands(click.Group):
     "A group of commands that end in a result or in one sentence."
     def main(self, *args, standalone_mode:bool=True, **kwargs)->Any:
@@ -34,9 +34,9 @@ class _Commands(click.Group):
 def _sentence(error:BaseException)->tuple[int, str|None]:
     "Exit status and sentence for what went wrong; no sentence where it is a bug."
     from cammimic.video import InputError
-    if isinstance(error, (KeyboardInterrupt, click.Abort)): return 130, 'interrupted; no unfinished file was left'
+    if isinstance(error, (KeyboardInterrupt, click.Abort)): return 130, 'interrupted; nothing unfinished stands under a final name'
     if isinstance(error, InputError): return 2, str(error)
-    if isinstance(error, MemoryError): return 2, 'there is not enough memory for this: take a shorter --duration or a smaller picture'
+    if isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError' or 'allocate memory' in str(error): return 2, 'there is not enough memory for this: take a shorter --duration, fewer --num-frames or a smaller picture'
     if isinstance(error, OSError) and error.errno != errno.EPIPE and error.strerror:
         return 2, f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     if isinstance(error, click.UsageError) and error.ctx: return 2, f'{error.format_message().rstrip(".")}; see {error.ctx.command_path} --help'
@@ -204,7 +204,7 @@ def score(
         ('CameraScore', f'{number(result.camera_score)}; a still video has {number(result.still_score)}'),
         ('pairs', f'{result.pairs_used} of {result.num_pairs} reliable in both clips')], as_json)
 
-# %% ../nbs/41_cli.ipynb #1d3664cb
+# %% ../nbs/41_cli.ipynb #d6a58189
 def _together(*options:Callable)->Callable:
     "Several options as one decorator."
     def decorate(command):
@@ -223,14 +223,14 @@ _generating = _together(
     click.option('--steps', type=click.IntRange(1), metavar='N', help='Sampling steps.'),
     click.option('--guidance-scale', type=float, metavar='S', help='Scale of classifier-free guidance.'),
     click.option('--strength', type=float, metavar='S', help='Noise to start from: 1 is pure noise, less stays nearer to the preview.'),
-    click.option('--homography-scale', type=float, default=.4, show_default=True, metavar='L', help='Pull of the homography guidance, 0 to 0.5; 0 is none.'),
+    click.option('--homography-scale', type=click.FloatRange(0, .5), default=.4, show_default=True, metavar='L', help='Pull of the homography guidance, 0 to 0.5; 0 is none.'),
     click.option('--mode', type=click.Choice(['x0', 'paper', 'noised']), default='x0', show_default=True, help='What the guidance pulls.'),
     click.option('--border', type=click.Choice(['reflect', 'black', 'replicate', 'inpaint']), default='reflect', show_default=True, help='What fills the preview\'s border before it guides.'),
     click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that shows the picture unmoved.'),
-    click.option('--fps', type=click.FloatRange(0, min_open=True), metavar='F', help='Frames per second; as long as the reference if left out.'))
+    click.option('--fps', type=click.FloatRange(.01, 1000), metavar='F', help='Frames per second; as long as the reference if left out.'))
 _running = _together(_backbone, _device, _seed, _as_json)
 
-# %% ../nbs/41_cli.ipynb #2b1c1433
+# %% ../nbs/41_cli.ipynb #8ea02b9f
 def _load_model(name:str, device:str)->Any:
     "The backbone on the wanted device."
     import torch
@@ -260,8 +260,8 @@ def _continued(output:str|Path)->Iterator[Path]:
     "A folder for unfinished training beside an output: kept on an interrupt, removed at the end."
     folder = Path(f'{output}.state')
     try: yield folder
-    except KeyboardInterrupt:
-        if any(folder.glob('*')): _remark('interrupted; the same command goes on from where it was')
+    except (KeyboardInterrupt, ValueError):
+        if any(folder.glob('*')): _remark(f'what was learned so far is kept in {folder}; the same command goes on from there')
         raise
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -283,7 +283,16 @@ def _finish(result:Any, output:str|Path, as_json:bool, **extra)->None:
         ('camera_score', f'{number(facts["camera_score"])} (a still video: {number(facts["still_score"])})'), ('pairs_used', f'{facts["pairs_used"]} of {facts["num_pairs"]}'),
         *([('note', facts['reason'])] if facts['reason'] else []), ('seconds', ', '.join(f'{phase} {seconds:.0f}' for phase, seconds in facts['seconds'].items()))], as_json)
 
-# %% ../nbs/41_cli.ipynb #8a7bb51d
+# %% ../nbs/41_cli.ipynb #670ce6ee
+def _check_result(output:str|Path, *inputs:str|Path)->None:
+    "Refuse an output that cannot be written, or that would overwrite an input."
+    from cammimic.video import InputError, check_output
+    check_output(output, ('.mp4', '.gif'))
+    taken = {Path(path).resolve() for path in inputs}
+    for path in (Path(output), Path(output).with_suffix('.png'), Path(output).with_suffix('.json')):
+        check_output(path)
+        if path.resolve() in taken: raise InputError(f'writing {output} would overwrite the input {path}; choose another --output')
+
 def _say_neutral(**prompts:str|None)->None:
     "Say which prompts were left out."
     from cammimic.transfer import NEUTRAL_REFERENCE, NEUTRAL_SCENE
@@ -291,7 +300,7 @@ def _say_neutral(**prompts:str|None)->None:
     for name, given in prompts.items():
         if given is None: _remark(f'no --{name.replace("_", "-")} given, so "{neutral[name]}" stands in for it')
 
-# %% ../nbs/41_cli.ipynb #abb8ec1f
+# %% ../nbs/41_cli.ipynb #d5efa500
 @main.command()
 @click.argument('reference')
 @click.argument('image')
@@ -318,8 +327,7 @@ def transfer(
     **options:Any, # Sampling and guidance, as in `_settings`
 )->None:
     "Make a video of IMAGE with the camera motion of REFERENCE."
-    from cammimic.video import check_output
-    check_output(output, ('.mp4', '.gif'))
+    _check_result(output, reference, image)
     from cammimic.transfer import read_reference, transfer as run
     model = _load_model(backbone, device)
     _say_neutral(reference_prompt=reference_prompt, prompt=prompt)
@@ -367,11 +375,11 @@ def learn(
     facts = {name: motion.header[name] for name in ('reference', 'label', 'size', 'num_frames', 'token', 'backbone', 'seed')}
     _report(dict(facts, output=str(output)), [('output', str(output)), ('motion', facts['label']), ('frames', f'{facts["num_frames"]} of {facts["size"][0]}x{facts["size"][1]}')], as_json)
 
-# %% ../nbs/41_cli.ipynb #abe8dafa
+# %% ../nbs/41_cli.ipynb #be895100
 @main.command()
 @click.argument('motion')
 @click.argument('images', nargs=-1, required=True, metavar='IMAGE...')
-@click.option('--output', metavar='OUT.mp4|DIR', help='Video to write for one image, folder for several; beside each image\'s name if left out.')
+@click.option('--output', metavar='OUT.mp4|DIR', help='Video to write for one image, folder for several; the working folder if left out, with " moved" behind each name. With --json, one line for each.')
 @_together(_training, _generating, _running)
 def apply(
     motion:str, # File of `cammimic learn`
@@ -387,11 +395,13 @@ def apply(
     **options:Any, # Sampling and guidance, as in `_settings`
 )->None:
     "Give each IMAGE the camera motion learned into MOTION.safetensors."
-    from cammimic.video import InputError, check_output
-    single = len(images) == 1 and output is not None and Path(output).suffix in ('.mp4', '.gif')
-    targets = [Path(output)] if single else [Path(output or '.')/f'{Path(image).stem}.mp4' for image in images]
+    from cammimic.video import InputError, read_image
+    video = output is not None and Path(output).suffix.lower() in ('.mp4', '.gif')
+    if video and len(images) > 1: raise InputError(f'{len(images)} images need a folder for --output, got {output}')
+    targets = [Path(output)] if video else [Path(output or '.')/f'{Path(image).stem} moved.mp4' for image in images]
     if len(set(targets)) < len(targets): raise InputError('two of the images have the same name, so their results would overwrite each other; apply them one by one')
-    for target in targets: check_output(target, ('.mp4', '.gif'))
+    for target in targets: _check_result(target, motion, *images)
+    for image in images: read_image(image, max_side=64)  # a bad one is refused before the first is trained
     from cammimic.transfer import Motion, apply_motion
     learned, model = Motion.load(motion), _load_model(backbone, device)
     _say_neutral(prompt=prompt)
@@ -401,10 +411,10 @@ def apply(
             result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=_Progress(), state_path=states/'scene.safetensors', **settings)
             _finish(result, target, as_json)
 
-# %% ../nbs/41_cli.ipynb #49fc8588
+# %% ../nbs/41_cli.ipynb #7cf1d28e
 @main.command()
 @click.option('--output', default='demo_output', show_default=True, metavar='DIR', help='Folder to write to.')
-@click.option('--control', is_flag=True, help='Run once more without LoRA and without homography guidance, for comparison.')
+@click.option('--control', is_flag=True, help='Run twice more without LoRA and without homography guidance: from the same start, and from pure noise.')
 @_together(_training, _device, _seed, _as_json)
 def demo(
     output:str, # Folder to write to
@@ -420,12 +430,12 @@ def demo(
     assets = files('cammimic')/'assets'
     check_output(Path(output)/'demo.mp4', ('.mp4',))
     from cammimic.training import TrainingSettings
-    from cammimic.transfer import GuidanceSettings, read_reference, transfer as run
+    from cammimic.transfer import GuidanceSettings, default_sampling, read_reference, transfer as run
     model, clip, picture = _load_model('embedded', device), str(assets/'demo_reference.mp4'), str(assets/'demo_image.jpg')
-    for name, steps, scale in [('demo', train_steps, GuidanceSettings().scale)] + [('control', 0, 0.)]*control:
+    for name, steps, scale, strength in [('demo', train_steps, GuidanceSettings().scale, None)] + [('control', 0, 0., None), ('control_noise', 0, 0., 1.)]*control:
         target = Path(output)/f'{name}.mp4'
         with _continued(target) as states:
             result = run(clip, picture, model, prompt='snow mountains over a brown meadow under a blue sky', reference_prompt='dark towers at night', seed=seed,
-                         training=TrainingSettings(steps=steps), guidance=GuidanceSettings(scale=scale), state_folder=states, progress=_Progress())
+                         training=TrainingSettings(steps=steps), guidance=GuidanceSettings(scale=scale), sampling=default_sampling(model, strength=strength), state_folder=states, progress=_Progress())
             frames, _, _ = read_reference(clip, size=tuple(result.facts['size']), num_frames=len(result.frames))
             _finish(result, target, as_json, reference_frames=frames)

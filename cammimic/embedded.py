@@ -162,7 +162,7 @@ def train_autoencoder(
     vae.register_to_config(scaling_factor=1/spread)
     return vae.eval()
 
-# %% ../nbs/11_embedded.ipynb #a51a6e15
+# %% ../nbs/11_embedded.ipynb #8d2ee636
 EMBEDDED_SIZES = ((80, 48), (64, 64), (48, 80), (80, 64), (64, 80))
 _WORDS = '''a an the in on at of over under with and near behind inside between to from static camera pans tilts zooms rolls left right up down
 in out slowly fast motion still picture video clip photograph person man woman child dog cat bird horse car road street house houses building
@@ -195,7 +195,7 @@ def new_embedded_backbone(
     scheduler = DDIMScheduler(beta_schedule='squaredcos_cap_v2', prediction_type='v_prediction', clip_sample=False, timestep_spacing='trailing')
     return Backbone('embedded', unet, vae, text_encoder, tokenizer, scheduler, sizes=EMBEDDED_SIZES, **EMBEDDED_DEFAULTS)
 
-EMBEDDED_DEFAULTS = dict(num_frames=16, guidance_scale=2., lora_rank=8, sampling=dict(strength=.6))
+EMBEDDED_DEFAULTS = dict(num_frames=16, guidance_scale=1., lora_rank=8, sampling=dict(steps=50, strength=.4))
 
 # %% ../nbs/11_embedded.ipynb #f7bdc000
 def training_batch(
@@ -230,7 +230,7 @@ def velocity_loss(
     prediction = backbone.denoise(backbone.scheduler.add_noise(latents, noise, timestep), timestep, backbone.text_encoder(tokens).last_hidden_state)
     return F.mse_loss(prediction, backbone.scheduler.get_velocity(latents, noise, timestep))
 
-# %% ../nbs/11_embedded.ipynb #05ce9b9e
+# %% ../nbs/11_embedded.ipynb #b5368df7
 def _weights(backbone:Backbone)->dict:
     "All trained tensors by name."
     return {f'{part}.{name}': w for part in ('unet', 'text_encoder') for name, w in getattr(backbone, part).state_dict().items()}
@@ -251,8 +251,8 @@ def pretrain(
     folder, rows = Path(folder), read_sources(sources, split='train')
     words = sorted({w for row in read_sources(sources) for w in re.findall('[a-z]+', row['caption'])} | set(_WORDS))
     if not (folder/'vae').is_dir():
-        (vae or (load_embedded(start).vae if start else _new_autoencoder(rows))).save_pretrained(folder/'vae')
         (_read_tokenizer(Path(start)) if start else build_tokenizer(words)).save_pretrained(folder/'tokenizer')
+        (vae or (load_embedded(start).vae if start else _new_autoencoder(rows))).save_pretrained(folder/'vae')
     backbone = new_embedded_backbone(PatchAutoencoder.from_pretrained(folder/'vae'), _read_tokenizer(folder))
     if start:
         for part in ('unet', 'text_encoder'): getattr(backbone, part).load_state_dict(getattr(load_embedded(start), part).state_dict())
@@ -337,7 +337,7 @@ def export_embedded(
     (output/'training.json').write_text(json.dumps(dict(steps=int(stored['step']))))
     return output
 
-# %% ../nbs/11_embedded.ipynb #7841ecd5
+# %% ../nbs/11_embedded.ipynb #8ccde3f8
 def load_embedded(
     folder:str|Path|None=None, # Folder in diffusers' layout; None is the model that ships with the package
     *,
@@ -362,4 +362,6 @@ def load_backbone(
     **options, # Further arguments of `load_unet3d`: torch_dtype, variant, revision
 )->Backbone: # The model
     "Load any backbone by name."
-    return load_embedded(device=device) if name == 'embedded' else load_unet3d(name, device=device, **options)
+    if name != 'embedded': return load_unet3d(name, device=device, **options)
+    if options: raise InputError(f'the embedded backbone takes no {", ".join(options)}')
+    return load_embedded(device=device)

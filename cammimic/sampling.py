@@ -6,8 +6,8 @@
 __all__ = ['SCHEDULERS', 'predicted_clean', 'prediction_for', 'Guidance', 'latent_mask', 'SamplingSettings', 'make_scheduler',
            'sample_latents']
 
-# %% ../nbs/22_sampling.ipynb #73b75937
-from dataclasses import dataclass
+# %% ../nbs/22_sampling.ipynb #5b77cd87
+from dataclasses import dataclass, replace
 from typing import Callable
 import cv2
 import numpy as np
@@ -81,7 +81,7 @@ def latent_mask(
     cells = [cv2.erode(c, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1) for c in cells]
     return torch.from_numpy(np.stack(cells)).float()[None, None]
 
-# %% ../nbs/22_sampling.ipynb #5a285a10
+# %% ../nbs/22_sampling.ipynb #fd83b701
 SCHEDULERS = {'ddim': 'DDIMScheduler', 'dpm++': 'DPMSolverMultistepScheduler', 'unipc': 'UniPCMultistepScheduler'}
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class SamplingSettings:
     resample:int=0 # Times each step is gone back and repeated
     def __post_init__(self):
         if self.steps < 1: raise InputError(f'the number of sampling steps must be at least 1, got {self.steps}')
+        if not (np.isfinite(self.guidance_scale) and self.guidance_scale >= 0): raise InputError(f'guidance_scale must be a number of at least 0, got {self.guidance_scale}')
         if not 0 < self.strength <= 1: raise InputError(f'strength must lie in (0, 1], got {self.strength}')
         if self.scheduler not in SCHEDULERS: raise InputError(f'unknown scheduler {self.scheduler!r}; choose from {", ".join(SCHEDULERS)}')
         if self.resample < 0: raise InputError(f'resample must not be negative, got {self.resample}')
@@ -127,7 +128,7 @@ def _predict(backbone:Backbone, latents, timestep, *, text, negative_text, guida
     unconditional, conditional = both.chunk(2)
     return unconditional + guidance_scale*(conditional - unconditional)
 
-# %% ../nbs/22_sampling.ipynb #7fef9df4
+# %% ../nbs/22_sampling.ipynb #0263737d
 @torch.no_grad()
 def sample_latents(
     backbone:Backbone, # Model, its adapters set as wanted
@@ -150,15 +151,17 @@ def sample_latents(
     if skipped and start is None: raise InputError(f'strength {settings.strength} needs latents to start from')
     latents = noise if not skipped else scheduler.add_noise(start.float(), noise, timesteps[:1])
     if skipped and hasattr(scheduler, 'set_begin_index'): scheduler.set_begin_index(skipped)
-    if guidance is not None and guidance.noise is None: guidance.noise = torch.randn(shape, generator=generator).to(latents)
+    fixed = torch.randn(shape, generator=generator).to(latents)
+    if guidance is not None and guidance.noise is None: guidance = replace(guidance, noise=fixed)
     for i, timestep in enumerate(timesteps):
         last = i == len(timesteps)-1
-        following = -1 if last else timesteps[i+1]
+        following = -1 if last else timesteps[i+1] if settings.scheduler != 'ddim' else timestep - scheduler.config.num_train_timesteps//settings.steps
         for repeat in range(1 if last else settings.resample+1):
             if repeat: latents = _renoise(latents, scheduler, from_timestep=following, to_timestep=timestep, generator=generator)
             prediction = _predict(backbone, latents, timestep, text=text, negative_text=negative_text, guidance_scale=settings.guidance_scale)
             latents = _guided_step(backbone, scheduler, prediction, latents, timestep, following, guidance=None if last else guidance)
         if progress is not None: progress('sampling', i+1, len(timesteps), {})
+    if not latents.isfinite().all(): raise InputError(f'sampling gave values that are no numbers; lower guidance_scale ({settings.guidance_scale}) or use torch_dtype float32')
     return latents
 
 # %% ../nbs/22_sampling.ipynb #7fb183a8

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TrainingSettings', 'draw_mask', 'denoising_loss', 'train_motion', 'train_scene']
 
-# %% ../nbs/21_training.ipynb #6f416748
-import json
+# %% ../nbs/21_training.ipynb #b6d13f81
+import hashlib, json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable
@@ -81,7 +81,7 @@ def denoising_loss(
         loss = loss + F.mse_loss(*debiased)
     return loss
 
-# %% ../nbs/21_training.ipynb #78fc7394
+# %% ../nbs/21_training.ipynb #b543b2e9
 def _save_state(path, *, parameters:dict, optimizer, generator, header:dict)->None:
     "Everything a run needs to go on, in one file."
     from safetensors.torch import save_file
@@ -102,23 +102,24 @@ def _load_state(path, *, parameters:dict, optimizer, generator, run:dict)->list:
     if header.get('run') != run: raise InputError(f'{str(path)!r} belongs to a run with other settings; remove it to start anew')
     for name, w in parameters.items():
         w.data = tensors[f'parameter.{name}'].to(w)
-        moments = {key: tensors[f'{key}.{name}'] for key in ('step', 'exp_avg', 'exp_avg_sq') if f'{key}.{name}' in tensors}
+        moments = {key: tensors[f'{key}.{name}'].to('cpu' if key == 'step' else w.device) for key in ('step', 'exp_avg', 'exp_avg_sq') if f'{key}.{name}' in tensors}
         if moments: optimizer.state[w] = moments
     generator.set_state(tensors['generator'])
     return header['history']
 
-# %% ../nbs/21_training.ipynb #380419fa
+# %% ../nbs/21_training.ipynb #f8571112
 def _summary(tensor:torch.Tensor)->str:
-    "What tells one input from another, the same on every machine."
-    return f'{tuple(tensor.shape)} {tensor.float().mean():.4f} {tensor.float().std():.4f}'
+    "What tells one input from another."
+    return f'{tuple(tensor.shape)} {hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]}'
 
-def _train(backbone:Backbone, compute, *, stage:str, latents:torch.Tensor, text:torch.Tensor, trainable:tuple, settings:TrainingSettings, seed:int, progress, state_path, save_every:int)->list:
+def _train(backbone:Backbone, compute, *, stage:str, data:tuple, trainable:tuple, settings:TrainingSettings, seed:int, progress, state_path, save_every:int)->list:
     "Run `compute(step, generator)`, which leaves gradients and returns what to log, for all steps."
     parameters = {f'{a}.{name}': w for a in trainable for name, w in adapter_parameters(backbone, a).items()}
     if not parameters: raise InputError('the backbone has no adapters to train; call add_lora first')
     optimizer = torch.optim.Adam(parameters.values(), lr=settings.learning_rate)
     generator, history = torch.Generator().manual_seed(seed), []
-    run = dict(stage=stage, seed=seed, backbone=backbone.fingerprint(), settings=asdict(settings), latents=_summary(latents), text=_summary(text))
+    run = dict(stage=stage, seed=seed, backbone=backbone.fingerprint(), settings=asdict(settings), data=[_summary(d) for d in data],
+               shapes={name: list(w.shape) for name, w in parameters.items()})
     everything = dict(parameters=parameters, optimizer=optimizer, generator=generator)
     if state_path is not None and Path(state_path).exists(): history = _load_state(state_path, run=run, **everything)
     def save():
@@ -139,7 +140,7 @@ def _train(backbone:Backbone, compute, *, stage:str, latents:torch.Tensor, text:
     set_adapters(backbone)
     return history
 
-# %% ../nbs/21_training.ipynb #385c7d99
+# %% ../nbs/21_training.ipynb #278757c3
 def train_motion(
     backbone:Backbone, # Model with fresh adapters
     latents:torch.Tensor, # Latents of the reference video, shape (1, C, F, h, w)
@@ -166,10 +167,10 @@ def train_motion(
         temporal = denoising_loss(backbone, latents, text, noise=noise, timestep=timestep, anchor=anchor if settings.debias else None)
         temporal.backward()
         return dict(loss_temporal=temporal, loss_spatial=spatial)
-    return _train(backbone, compute, stage='motion', latents=latents, text=text, trainable=ADAPTERS, settings=settings,
+    return _train(backbone, compute, stage='motion', data=(latents, text), trainable=ADAPTERS, settings=settings,
                   seed=seed, progress=progress, state_path=state_path, save_every=save_every)
 
-# %% ../nbs/21_training.ipynb #ec1343c4
+# %% ../nbs/21_training.ipynb #62211056
 def train_scene(
     backbone:Backbone, # Model after stage 1
     latents:torch.Tensor, # Latents of the user's picture, shape (1, C, F, h, w); a random frame is drawn at each step
@@ -183,6 +184,7 @@ def train_scene(
 )->list: # Values of each step: loss_spatial, orthogonality, orthogonality_ratio
     "Stage 2 (eq. 3, 4): continue `spatial` on the picture, orthogonal to the frozen `temporal`."
     parameters = list(adapter_parameters(backbone, 'spatial').values())
+    before = torch.cat([torch.zeros(1), *(w.detach().flatten().cpu() for a in ADAPTERS for w in adapter_parameters(backbone, a).values())])
     def norm(tensors): return torch.stack([t.norm() for t in tensors if t is not None]).norm()
     def compute(step, generator):
         timestep = torch.randint(backbone.scheduler.config.num_train_timesteps, (1,), generator=generator).to(latents.device)
@@ -198,5 +200,5 @@ def train_scene(
         for weight, pull in zip(parameters, pulls):
             if pull is not None: weight.grad += pull
         return dict(loss_spatial=loss, orthogonality=overlap, orthogonality_ratio=ratio)
-    return _train(backbone, compute, stage='scene', latents=latents, text=text, trainable=('spatial',), settings=settings,
+    return _train(backbone, compute, stage='scene', data=(latents, text, before), trainable=('spatial',), settings=settings,
                   seed=seed, progress=progress, state_path=state_path, save_every=save_every)

@@ -6,7 +6,7 @@
 __all__ = ['NEUTRAL_REFERENCE', 'NEUTRAL_SCENE', 'motion_prompt', 'phase_seed', 'Motion', 'read_reference', 'canvas_size',
            'learn_motion', 'GuidanceSettings', 'Result', 'apply_motion', 'default_sampling', 'transfer', 'write_result']
 
-# %% ../nbs/40_transfer.ipynb #e4da9e1a
+# %% ../nbs/40_transfer.ipynb #5813cb51
 import json, time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from .homography import refuse_cuts
 from .path import CameraPath
 from .preview import WeakVideo, weak_video
 from .backbone import Backbone, rare_token
-from .lora import add_lora, install_lora, lora_state, read_lora, write_lora
+from .lora import add_lora, install_lora, lora_state, read_lora, scale_adapters, write_lora
 from .training import TrainingSettings, train_motion, train_scene
 from .sampling import Guidance, SamplingSettings, latent_mask, sample_latents
 from .camerascore import CameraScore, measure_path, score_paths
@@ -42,7 +42,7 @@ def phase_seed(
     phases = ('lora', 'motion', 'scene', 'sampling')
     return int(np.random.SeedSequence([seed, phases.index(phase)]).generate_state(1)[0])
 
-# %% ../nbs/40_transfer.ipynb #a1f1c30d
+# %% ../nbs/40_transfer.ipynb #76392c84
 @dataclass
 class Motion:
     "What stage 1 learned from a reference clip."
@@ -68,7 +68,7 @@ class Motion:
         tensors, header = read_lora(path)
         missing = {'path', 'size', 'token', 'num_frames', 'duration'} - header.keys()
         if missing: raise InputError(f'{str(path)!r} is an adapter file without a motion (no {", ".join(sorted(missing))}); make one with `cammimic learn`')
-        return cls(tensors, {k: v for k, v in header.items() if k != 'path'}, CameraPath.from_dict(header['path']))
+        return cls(tensors, {k: v for k, v in header.items() if k != 'path'}, CameraPath.from_dict(header['path']))  # refuses a damaged path
 
 # %% ../nbs/40_transfer.ipynb #bad5cb79
 def read_reference(
@@ -109,7 +109,7 @@ def canvas_size(
             raise InputError(f'the aspect must be reference, image or W:H, got {aspect!r}')
     return backbone.nearest_size(wanted[0] / wanted[1])
 
-# %% ../nbs/40_transfer.ipynb #db860962
+# %% ../nbs/40_transfer.ipynb #84ca16e1
 def learn_motion(
     reference:str|Path, # Video file
     backbone:Backbone, # Model; its adapters are replaced
@@ -121,6 +121,8 @@ def learn_motion(
     duration:float|None=None, # Length of the window, in seconds
     settings:TrainingSettings=TrainingSettings(), # Stage 1
     rank:int|None=None, # Rank of the adapters; None is the backbone's default
+    alpha:float|None=None, # Scale numerator of the adapters; None is the rank
+    include_feed_forward:bool=False, # Adapt feed-forward layers too
     seed:int=0, # Seed of everything random
     progress:Callable|None=None, # Called as progress(phase, step, steps, values)
     state_path:str|Path|None=None, # File that keeps an unfinished stage 1
@@ -131,7 +133,7 @@ def learn_motion(
     frames, path, facts = read_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration)
     token = rare_token(backbone.tokenizer, seed=seed)
     text = backbone.encode_prompt(motion_prompt(prompt or NEUTRAL_REFERENCE, token))
-    add_lora(backbone, rank=rank, seed=phase_seed(seed, 'lora'))
+    add_lora(backbone, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=phase_seed(seed, 'lora'))
     history = train_motion(backbone, backbone.encode_video(frames), text, settings=settings, seed=phase_seed(seed, 'motion'),
                            progress=progress, state_path=state_path)
     metadata = dict(facts, size=list(size), num_frames=num_frames, token=token, reference_prompt=prompt or NEUTRAL_REFERENCE, seed=seed,
@@ -146,7 +148,7 @@ def _version(package:str)->str:
     "Installed version of a package."
     return version(package)
 
-# %% ../nbs/40_transfer.ipynb #0fa21b4f
+# %% ../nbs/40_transfer.ipynb #99a51b44
 @dataclass(frozen=True)
 class GuidanceSettings:
     "How the weak video guides sampling."
@@ -156,6 +158,7 @@ class GuidanceSettings:
     border:str='reflect' # What fills the weak video's border before encoding: reflect, black (the paper's), replicate, inpaint
     anchor:str='first' # Frame in which the picture is unmoved: first, middle or last
     composition:str='compose' # compose, or the paper's sequential warping
+    def __post_init__(self): Guidance(torch.zeros(0), scale=self.scale, mode=self.mode)  # refuses what sampling would refuse, before any training
 
 @dataclass
 class Result:
@@ -172,7 +175,7 @@ class Result:
         "Everything that goes into the JSON file."
         return dict(self.facts, **self.score.to_dict())
 
-# %% ../nbs/40_transfer.ipynb #1105eb35
+# %% ../nbs/40_transfer.ipynb #95461d6a
 def apply_motion(
     motion:Motion, # Of `learn_motion` or `Motion.load`
     image:str|Path|np.ndarray, # Picture: a file, or an array (H, W, 3) uint8 RGB
@@ -183,6 +186,7 @@ def apply_motion(
     settings:TrainingSettings=TrainingSettings(), # Stage 2
     sampling:SamplingSettings|None=None, # None is the backbone's default
     guidance:GuidanceSettings=GuidanceSettings(), # Homography guidance
+    lora_scales:tuple=(1., 1.), # Strength of the spatial and the temporal adapter while sampling
     seed:int=0, # Seed of everything random
     fps:float|None=None, # Frames per second; None makes the video as long as the reference
     progress:Callable|None=None, # Called as progress(phase, step, steps, values)
@@ -199,6 +203,7 @@ def apply_motion(
     still = backbone.encode_video(to_canvas(picture, size)[None])
     history = train_scene(backbone, still, backbone.encode_prompt(scene), settings=settings, seed=phase_seed(seed, 'scene'), progress=progress, state_path=state_path)
     install_lora(backbone, *lora_state(backbone))  # what a file would hold
+    scale_adapters(backbone, spatial=lora_scales[0], temporal=lora_scales[1])
     clock.lap('scene')
     z_P = backbone.encode_video(weak.frames).float()
     mask = latent_mask(weak.mask, backbone.scale_factor).to(z_P) if guidance.mask else None
@@ -209,10 +214,11 @@ def apply_motion(
     clock.lap('sampling')
     facts = dict(motion.header, image=Path(image).name if not isinstance(image, np.ndarray) else None, image_crop=list(centre_crop_box(picture.shape[1::-1], size[0]/size[1])),
                  prompt=scene, sampling_prompt=t_I, negative_prompt=negative_prompt, scene_training=asdict(settings), sampling=asdict(sampling),
-                 guidance=asdict(guidance), apply_seed=seed, new_area=float(1-weak.mask[-1].mean()))
+                 guidance=asdict(guidance), lora_scales=list(lora_scales), apply_seed=seed, new_area=float(1-weak.mask[-1].mean()),
+                 training_end=dict(motion=motion.history[-1] if motion.history else None, scene=history[-1] if history else None))
     return _finish(frames, weak, motion, facts, history, clock, fps=fps)
 
-# %% ../nbs/40_transfer.ipynb #5e005035
+# %% ../nbs/40_transfer.ipynb #a11037ef
 class _Clock:
     "Seconds spent in each phase."
     def __init__(self): self.start, self.seconds = time.perf_counter(), {}
@@ -232,13 +238,16 @@ def _finish(frames:np.ndarray, weak:WeakVideo, motion:Motion, facts:dict, histor
     "Measure what came out and gather the facts."
     duration = motion.header['duration']
     video = Video(frames, np.linspace(motion.path.times[0], motion.path.times[-1], len(frames)), len(frames)/duration)
-    path, estimator = measure_path(video, aspect=motion.size[0]/motion.size[1], num_frames=len(frames))
-    score = score_paths(motion.path, path, num_frames=len(frames), estimators=(motion.header['estimator'], estimator))
+    def score_of(video):
+        path, estimator = measure_path(video, aspect=motion.size[0]/motion.size[1], num_frames=len(frames))
+        return path, score_paths(motion.path, path, num_frames=len(frames), estimators=(motion.header['estimator'], estimator))
+    path, score = score_of(video)
+    _, floor = score_of(Video(weak.frames, video.times, video.fps))  # the weak video, measured the same way
     clock.lap('scoring')
     versions = {package: _version(package) for package in ('cammimic', 'torch', 'diffusers', 'transformers', 'peft')}
-    return Result(frames, weak, path, score, dict(facts, fps=fps or len(frames)/duration, versions=versions, seconds=clock.seconds), history)
+    return Result(frames, weak, path, score, dict(facts, weak_ratio=floor.ratio, fps=fps or len(frames)/duration, versions=versions, seconds=clock.seconds), history)
 
-# %% ../nbs/40_transfer.ipynb #d723e2bd
+# %% ../nbs/40_transfer.ipynb #02be413c
 def transfer(
     reference:str|Path, # Video file
     image:str|Path, # Picture file
@@ -252,6 +261,8 @@ def transfer(
     duration:float|None=None, # Length of the window, in seconds
     training:TrainingSettings=TrainingSettings(), # Both stages
     rank:int|None=None, # Rank of the adapters
+    alpha:float|None=None, # Scale numerator of the adapters
+    include_feed_forward:bool=False, # Adapt feed-forward layers too
     seed:int=0, # Seed of everything random
     state_folder:str|Path|None=None, # Folder that keeps unfinished stages
     progress:Callable|None=None, # Called as progress(phase, step, steps, values)
@@ -260,9 +271,10 @@ def transfer(
     "The whole method: `learn_motion`, then `apply_motion`."
     picture = read_image(image, max_side=4096)
     size = canvas_size(backbone, aspect, reference_size=_video_size(reference), image_size=picture.shape[1::-1])
+    backbone.encode_prompt([motion_prompt(prompt or NEUTRAL_SCENE, rare_token(backbone.tokenizer, seed=seed)), options.get('negative_prompt', '')])  # refused now or never
     begin, states = time.perf_counter(), {s: None if state_folder is None else Path(state_folder)/f'{s}.safetensors' for s in ('motion', 'scene')}
     motion = learn_motion(reference, backbone, prompt=reference_prompt, size=size, num_frames=num_frames, start=start, duration=duration,
-                          settings=training, rank=rank, seed=seed, progress=progress, state_path=states['motion'])
+                          settings=training, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=seed, progress=progress, state_path=states['motion'])
     learned = time.perf_counter() - begin
     result = apply_motion(motion, picture, backbone, prompt=prompt, settings=training, seed=seed, progress=progress, state_path=states['scene'], **options)
     result.facts['image'] = Path(image).name
