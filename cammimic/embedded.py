@@ -230,11 +230,18 @@ def velocity_loss(
     prediction = backbone.denoise(backbone.scheduler.add_noise(latents, noise, timestep), timestep, backbone.text_encoder(tokens).last_hidden_state)
     return F.mse_loss(prediction, backbone.scheduler.get_velocity(latents, noise, timestep))
 
-# %% ../nbs/11_embedded.ipynb #b5368df7
+# %% ../nbs/11_embedded.ipynb #28267b84
 def _weights(backbone:Backbone)->dict:
     "All trained tensors by name."
     return {f'{part}.{name}': w for part in ('unet', 'text_encoder') for name, w in getattr(backbone, part).state_dict().items()}
 
+@torch.no_grad()
+def _average(averaged:dict, backbone:Backbone, *, decay:float)->None:
+    "Move the averaged weights a little towards the present ones."
+    for name, w in _weights(backbone).items():
+        if w.dtype.is_floating_point: averaged[name].lerp_(w, 1-decay)
+
+# %% ../nbs/11_embedded.ipynb #959350bb
 def pretrain(
     folder:str|Path, # Where the run is kept; an unfinished one there is continued
     *,
@@ -269,9 +276,7 @@ def pretrain(
         optimizer.zero_grad(); loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.); optimizer.step()
         step += 1; losses.append((step, 'single' if single else 'clip', loss.item()))
-        with torch.no_grad():
-            for name, w in _weights(backbone).items():
-                if w.dtype.is_floating_point: averaged[name].lerp_(w, 1 - min(average, (1+step)/(10+step)))
+        _average(averaged, backbone, decay=min(average, (1+step)/(10+step)))
         if step % 50 == 0: losses = _save_run(folder, backbone, optimizer, step=step, averaged=averaged, losses=losses)
     _save_run(folder, backbone, optimizer, step=step, averaged=averaged, losses=losses)
     return folder

@@ -175,7 +175,7 @@ class Result:
         "Everything that goes into the JSON file."
         return dict(self.facts, **self.score.to_dict())
 
-# %% ../nbs/40_transfer.ipynb #95461d6a
+# %% ../nbs/40_transfer.ipynb #06c25b75
 def apply_motion(
     motion:Motion, # Of `learn_motion` or `Motion.load`
     image:str|Path|np.ndarray, # Picture: a file, or an array (H, W, 3) uint8 RGB
@@ -200,8 +200,7 @@ def apply_motion(
     install_lora(backbone, motion.tensors, motion.header)
     scene, t_I = prompt or NEUTRAL_SCENE, motion_prompt(prompt or NEUTRAL_SCENE, motion.token)
     text, negative = backbone.encode_prompt([t_I, negative_prompt])[:, None]
-    still = backbone.encode_video(to_canvas(picture, size)[None])
-    history = train_scene(backbone, still, backbone.encode_prompt(scene), settings=settings, seed=phase_seed(seed, 'scene'), progress=progress, state_path=state_path)
+    history = train_scene(backbone, backbone.encode_video(to_canvas(picture, size)[None]), backbone.encode_prompt(scene), settings=settings, seed=phase_seed(seed, 'scene'), progress=progress, state_path=state_path)
     install_lora(backbone, *lora_state(backbone))  # what a file would hold
     scale_adapters(backbone, spatial=lora_scales[0], temporal=lora_scales[1])
     clock.lap('scene')

@@ -62,6 +62,9 @@ def render_smalldocs():
     sys.stderr.write(done.stdout + done.stderr)
     if done.returncode: sys.exit('smalldocs could not render the site')
     shutil.move(PROC/DOCS.name, DOCS)
+    for path in PROC.rglob('*.mp4'): # smalldocs takes pictures along, and leaves videos
+        (DOCS/path.relative_to(PROC)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, DOCS/path.relative_to(PROC))
     for page in DOCS.rglob('*.html'): # Links to the published site lead into this copy of it
         up = '../' * (len(page.relative_to(DOCS).parts) - 1)
         page.write_text(re.sub(rf'(href|src)="{re.escape(SITE)}', rf'\1="{up or "./"}', page.read_text(encoding='utf-8')), encoding='utf-8')
