@@ -368,10 +368,10 @@ def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:st
             result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=_Progress(), state_path=states/'scene.safetensors', **settings)
             _finish(result, target, as_json)
 
-# %% ../nbs/41_cli.ipynb #1b441fca
+# %% ../nbs/41_cli.ipynb #0521fe8a
 @main.command('demo')
 @click.option('--output', default='demo_output', show_default=True, metavar='DIR', help='Folder to write to.')
-@click.option('--control', is_flag=True, help='Run twice more without LoRA and without homography guidance: from the same start, and from pure noise.')
+@click.option('--control', is_flag=True, help='Run three times more without LoRA: with homography guidance, without it, and without it from pure noise.')
 @_together(_training, _device, _seed, _as_json)
 def _demo(*, output:str, control:bool, train_steps:int, device:str, seed:int, as_json:bool)->None:
     "Run the whole method on a clip and a photograph that ship with cammimic."
@@ -382,7 +382,7 @@ def _demo(*, output:str, control:bool, train_steps:int, device:str, seed:int, as
     from cammimic.training import TrainingSettings
     from cammimic.transfer import GuidanceSettings, default_sampling, read_reference, transfer as run
     model, clip, picture = _load_model('embedded', device), str(assets/'demo_reference.mp4'), str(assets/'demo_image.jpg')
-    for name, steps, scale, strength in [('demo', train_steps, GuidanceSettings().scale, None)] + [('control', 0, 0., None), ('control_noise', 0, 0., 1.)]*control:
+    for name, steps, scale, strength in [('demo', train_steps, GuidanceSettings().scale, None)] + [('guidance_only', 0, GuidanceSettings().scale, None), ('control', 0, 0., None), ('control_noise', 0, 0., 1.)]*control:
         target = Path(output)/f'{name}.mp4'
         with _continued(target) as states:
             result = run(clip, picture, model, prompt='snow mountains over a brown meadow under a blue sky', reference_prompt='dark towers at night', seed=seed,
