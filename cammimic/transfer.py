@@ -109,7 +109,7 @@ def canvas_size(
             raise InputError(f'the aspect must be reference, image or W:H, got {aspect!r}')
     return backbone.nearest_size(wanted[0] / wanted[1])
 
-# %% ../nbs/40_transfer.ipynb #84ca16e1
+# %% ../nbs/40_transfer.ipynb #894a44bd
 def learn_motion(
     reference:str|Path, # Video file
     backbone:Backbone, # Model; its adapters are replaced
@@ -128,7 +128,7 @@ def learn_motion(
     state_path:str|Path|None=None, # File that keeps an unfinished stage 1
 )->Motion: # What was learned
     "Stage 1: the camera motion of one clip."
-    size = size or backbone.nearest_size(np.divide(*_video_size(reference)))
+    size = size or backbone.nearest_size(np.divide(*probe_video(reference).size))
     num_frames = backbone.num_frames if num_frames is None else num_frames
     frames, path, facts = read_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration)
     token = rare_token(backbone.tokenizer, seed=seed)
@@ -137,16 +137,8 @@ def learn_motion(
     history = train_motion(backbone, backbone.encode_video(frames), text, settings=settings, seed=phase_seed(seed, 'motion'),
                            progress=progress, state_path=state_path)
     metadata = dict(facts, size=list(size), num_frames=num_frames, token=token, reference_prompt=prompt or NEUTRAL_REFERENCE, seed=seed,
-                    training=asdict(settings), cammimic=_version('cammimic'))
+                    training=asdict(settings), cammimic=version('cammimic'))
     return Motion(*lora_state(backbone, metadata=metadata), path=path, history=history)
-
-def _video_size(path)->tuple:
-    "Size of a video file, rotation respected."
-    return probe_video(path).size
-
-def _version(package:str)->str:
-    "Installed version of a package."
-    return version(package)
 
 # %% ../nbs/40_transfer.ipynb #99a51b44
 @dataclass(frozen=True)
@@ -217,7 +209,7 @@ def apply_motion(
                  training_end=dict(motion=motion.history[-1] if motion.history else None, scene=history[-1] if history else None))
     return _finish(frames, weak, motion, facts, history, clock, fps=fps)
 
-# %% ../nbs/40_transfer.ipynb #a11037ef
+# %% ../nbs/40_transfer.ipynb #95ea8eb3
 class _Clock:
     "Seconds spent in each phase."
     def __init__(self): self.start, self.seconds = time.perf_counter(), {}
@@ -243,10 +235,10 @@ def _finish(frames:np.ndarray, weak:WeakVideo, motion:Motion, facts:dict, histor
     path, score = score_of(video)
     _, floor = score_of(Video(weak.frames, video.times, video.fps))  # the weak video, measured the same way
     clock.lap('scoring')
-    versions = {package: _version(package) for package in ('cammimic', 'torch', 'diffusers', 'transformers', 'peft')}
+    versions = {package: version(package) for package in ('cammimic', 'torch', 'diffusers', 'transformers', 'peft')}
     return Result(frames, weak, path, score, dict(facts, weak_ratio=floor.ratio, fps=fps or len(frames)/duration, versions=versions, seconds=clock.seconds), history)
 
-# %% ../nbs/40_transfer.ipynb #02be413c
+# %% ../nbs/40_transfer.ipynb #d1a9ee2f
 def transfer(
     reference:str|Path, # Video file
     image:str|Path, # Picture file
@@ -269,7 +261,7 @@ def transfer(
 )->Result: # The video and its score
     "The whole method: `learn_motion`, then `apply_motion`."
     picture = read_image(image, max_side=4096)
-    size = canvas_size(backbone, aspect, reference_size=_video_size(reference), image_size=picture.shape[1::-1])
+    size = canvas_size(backbone, aspect, reference_size=probe_video(reference).size, image_size=picture.shape[1::-1])
     backbone.encode_prompt([motion_prompt(prompt or NEUTRAL_SCENE, rare_token(backbone.tokenizer, seed=seed)), options.get('negative_prompt', '')])  # refused now or never
     begin, states = time.perf_counter(), {s: None if state_folder is None else Path(state_folder)/f'{s}.safetensors' for s in ('motion', 'scene')}
     motion = learn_motion(reference, backbone, prompt=reference_prompt, size=size, num_frames=num_frames, start=start, duration=duration,
