@@ -336,7 +336,7 @@ def _spread(times:np.ndarray, num_frames:int)->np.ndarray:
     chosen = after - (targets-times[after-1] < times[after]-targets)
     return np.minimum(np.maximum.accumulate(chosen-steps) + steps, len(times)-num_frames+steps)
 
-# %% ../nbs/01_video.ipynb #eff7a75e
+# %% ../nbs/01_video.ipynb #ad8a4251
 def read_video(
     path:str|Path, # Video file: anything FFmpeg reads, GIF included
     num_frames:int|None=None, # Frames wanted, evenly spaced in time, first and last of the window included; None: all
@@ -362,7 +362,7 @@ def _select(path:str|Path, info:VideoInfo, num_frames:int|None, start:float, dur
     inside = np.flatnonzero((info.times >= start-slack) & (info.times < end-slack))
     window = f'{path}' + ('' if len(inside) == info.num_frames else f' between {start:g} and {end:.2f} s')
     if len(inside) < (num_frames or 2):
-        asked = 'a motion needs at least two' if num_frames is None else f'{num_frames} were asked for'
+        asked = 'a motion needs at least two' if num_frames is None else f'{num_frames} were asked for: take fewer (--num-frames) or a longer part (--duration)'
         raise InputError(f'{window} has only {len(inside)} frame{"s"*(len(inside) != 1)}, {asked}')
     wanted, size = inside if num_frames is None else inside[_spread(info.times[inside], int(num_frames))], _limit_side(info.size, max_side)
     if (need := len(wanted)*size[0]*size[1]*3) > _MAX_BYTES: raise InputError(f'{window} needs {need/1e9:.0f} GB for {len(wanted)} frames of {size[0]}x{size[1]}: take a shorter duration or fewer frames')
