@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['displacement_error', 'score_canvas', 'camera_score', 'CameraScore', 'score_paths', 'measure_path', 'score_videos',
-           'score_files', 'plot_score']
+           'read_clips', 'score_files', 'plot_score']
 
 # %% ../nbs/30_camerascore.ipynb #033df6c7
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from .homography import refuse_cuts
 from .path import CameraPath, to_pixels
+from .preview import choose_estimator
+from .robust import measure_clip, read_mask
 from .video import InputError, Video, centre_crop_box, probe_video, read_video, to_canvas
 
 # %% ../nbs/30_camerascore.ipynb #85028681
@@ -74,6 +77,8 @@ class CameraScore:
     canvas:tuple[int, int] # (width, height) that equation 6 is counted in
     estimators:tuple[str, str]=('given', 'given') # How the motion of the reference and of the result was measured
     reason:str|None=None # Why a score is None
+    verdict_reference:dict|None=None # Level, reasons, share explained and uncertainty of the reference's motion; None: not measured here
+    verdict_generated:dict|None=None # The same of the result's
 
     def to_dict(self)->dict: # Plain numbers, lists and None
         "The score and its conventions as JSON holds them."
@@ -84,7 +89,13 @@ class CameraScore:
     def __str__(self)->str:
         def number(value, digits): return 'none' if value is None else f'{value:.{digits}f}'
         text = f'ratio {number(self.ratio, 3)} (displacement {number(self.displacement, 3)} %, still video {number(self.still_displacement, 3)} %); CameraScore {number(self.camera_score, 2)} (still video {number(self.still_score, 2)}); {self.pairs_used} of {self.num_pairs} pairs'
-        return text + (f'; {self.reason}' if self.reason else '')
+        return '; '.join([text, *([self.reason] if self.reason else []), *self.doubts])
+
+    @property
+    def doubts(self)->list[str]: # A sentence for each clip whose verdict is not `reliable`
+        "Why the score may be wrong."
+        verdicts = {'the reference': self.verdict_reference, 'the result': self.verdict_generated}
+        return [f'{whose} is {v["level"]} ({"; ".join(v["reasons"])})' for whose, v in verdicts.items() if v and v['level'] != 'reliable']
 
 _CONVENTIONS = 'squared Frobenius norm, h33 = 1, pixels of the canvas, origin at the top left pixel; displacement of a 3x3 grid both ways, at most 5 % of the diagonal a pair; unreliable pairs excluded'
 
@@ -114,7 +125,8 @@ def score_paths(
         if values['still_displacement'] < _STILL and wanted.label() == 'static': reason = 'the reference does not move, so there is nothing to compare a motion with'
         else: values['ratio'] = values['displacement']/values['still_displacement']
     return CameraScore(**values, pairs_used=int(used.sum()), num_pairs=len(used), failed_reference=int((~wanted.reliable).sum()),
-        failed_generated=int((~found.reliable).sum()), gains=_gains(wanted, found, used), canvas=score_canvas(aspect), estimators=tuple(estimators), reason=reason)
+        failed_generated=int((~found.reliable).sum()), gains=_gains(wanted, found, used), canvas=score_canvas(aspect), estimators=tuple(estimators), reason=reason,
+        **{f'verdict_{name}': path.to_dict().get('verdict') for name, path in dict(reference=reference, generated=generated).items()})
 
 # %% ../nbs/30_camerascore.ipynb #01ff31dc
 def _at_moments(path:CameraPath, num_frames:int)->CameraPath:
@@ -126,7 +138,7 @@ def _at_moments(path:CameraPath, num_frames:int)->CameraPath:
 
 def _lasting(path:CameraPath, duration:float)->CameraPath:
     "The path begun at 0 and stretched to a duration in seconds."
-    return CameraPath(path.homographies, (path.times-path.times[0])*duration/path.duration, path.aspect, path.reliable)
+    return replace(path, times=(path.times-path.times[0])*duration/path.duration)
 
 def _gains(reference:CameraPath, generated:CameraPath, used:np.ndarray)->dict:
     "Slope through the origin of each component of the result over the reference's."
@@ -145,19 +157,28 @@ def measure_path(
     aspect:float, # Width over height of the canvas
     estimator:str='auto', # Name of an estimator, or 'auto': by the size of the clip
     num_frames:int=16, # Frames used, evenly spaced
-)->tuple[CameraPath, str]: # Path on the canvas, and the name of the estimator
+    mask:np.ndarray|None=None, # True where something moves by itself, shape (H, W) or (F, H, W), over the whole picture of the clip; None: it is found
+)->tuple[CameraPath, str]: # Path on the canvas with its verdict, and the name of the estimator
     "Camera path of a clip as it is measured for a score."
     if min(num_frames, video.num_frames) < 2: raise InputError(f'a motion needs at least two frames, got {min(num_frames, video.num_frames)}')
     _, _, width, height = centre_crop_box(video.size, aspect)
-    if estimator == 'auto': estimator = 'dense' if width < _SMALL else 'sift-ransac'
+    estimator = choose_estimator(estimator, width)
     size = score_canvas(aspect) if estimator != 'dense' else (width, height) if width < _SMALL else score_canvas(aspect, width=96)
     moments = np.linspace(video.times[0], video.times[-1], min(num_frames, video.num_frames))
     chosen = np.unique(np.abs(video.times[:, None]-moments).argmin(axis=0))
-    frames = to_canvas(video.frames[chosen], size)
-    path = CameraPath.from_video(Video(frames, video.times[chosen], video.fps), estimator=estimator)
-    return CameraPath(path.homographies, path.times, aspect, path.reliable), estimator
+    ignored = None if mask is None else _cropped_mask(np.asarray(mask), video, chosen, aspect)
+    motion = measure_clip(to_canvas(video.frames[chosen], size), estimator=estimator, mask=ignored)
+    return replace(motion.path(video.times[chosen]), aspect=aspect), estimator
 
-_SMALL = 200
+_SMALL = 200 # Pixels of width below which a clip is measured at its own size
+
+def _cropped_mask(mask:np.ndarray, video:Video, chosen:np.ndarray, aspect:float)->np.ndarray:
+    "The mask of the chosen frames, cropped as they are, shape (F, H, W)."
+    if mask.ndim == 2: mask = np.broadcast_to(mask, (video.num_frames, *mask.shape))
+    if mask.ndim != 3 or len(mask) != video.num_frames: raise InputError(f'a mask must be (H, W) or (F, H, W) with {video.num_frames} frames, got {mask.shape}')
+    left, top, width, height = centre_crop_box(video.size, aspect)
+    whole = np.stack([cv2.resize((m > 0).astype(np.uint8), video.size, interpolation=cv2.INTER_NEAREST) for m in mask[chosen]])
+    return whole[:, top:top+height, left:left+width] > 0
 
 # %% ../nbs/30_camerascore.ipynb #5c477b81
 def score_videos(
@@ -166,11 +187,31 @@ def score_videos(
     *,
     estimator:str='auto', # Name of an estimator for both, or 'auto': by the size of each
     num_frames:int=16, # Moments compared
+    mask:np.ndarray|None=None, # What moves by itself in the reference, as in `measure_path`
 )->CameraScore: # The score
     "Score a video against a reference."
     aspect = generated.size[0]/generated.size[1]
-    paths, names = zip(*(measure_path(video, aspect=aspect, estimator=estimator, num_frames=num_frames) for video in (reference, generated)))
+    paths, names = zip(*(measure_path(video, aspect=aspect, estimator=estimator, num_frames=num_frames, mask=ignored) for video, ignored in ((reference, mask), (generated, None))))
     return score_paths(*paths, num_frames=num_frames, estimators=names)
+
+# %% ../nbs/30_camerascore.ipynb #5726296d
+def read_clips(
+    reference_path:str|Path, # Clip whose motion was wanted
+    generated_path:str|Path, # Result
+    *,
+    start:float=0., # Seconds into the reference
+    duration:float|None=None, # Seconds of the reference; None: to its end
+    mask:str|Path|None=None, # Picture or video, white where something in the reference moves by itself; None: it is found
+    num_frames:int=16, # Moments wanted; fewer where one of the clips has fewer frames
+)->tuple[Video, Video, np.ndarray|None]: # Reference and result at the same moments, and the mask
+    "Read what `score_videos` compares; refuses a reference with a cut."
+    made, info = probe_video(generated_path), probe_video(reference_path)
+    inside = (info.times >= start-0.01/info.fps) & (info.times < start + (duration or math.inf) - 0.01/info.fps)
+    num_frames = max(2, min(num_frames, made.num_frames, np.count_nonzero(inside)))
+    refuse_cuts(reference_path, start=start, duration=duration)
+    window = dict(start=start, duration=duration)
+    reference = read_video(reference_path, num_frames, max_side=1440, **window)
+    return reference, read_video(generated_path, num_frames, max_side=1440), None if mask is None else read_mask(mask, num_frames, **window)
 
 def score_files(
     reference_path:str|Path, # Clip whose motion was wanted
@@ -179,13 +220,12 @@ def score_files(
     start:float=0., # Seconds into the reference
     duration:float|None=None, # Seconds of the reference; None: to its end
     estimator:str='auto', # As in `score_videos`
-    num_frames:int=16, # Moments compared; fewer where the result has fewer frames
+    mask:str|Path|None=None, # As in `read_clips`
+    num_frames:int=16, # Moments compared; fewer where one of the clips has fewer frames
 )->CameraScore: # The score
-    "Score a video file against a reference file, as `cammimic score` does."
-    num_frames = max(2, min(num_frames, probe_video(generated_path).num_frames))
-    refuse_cuts(reference_path, start=start, duration=duration)
-    reference = read_video(reference_path, num_frames, start=start, duration=duration, max_side=1440)
-    return score_videos(reference, read_video(generated_path, num_frames, max_side=1440), estimator=estimator, num_frames=num_frames)
+    "Score a video file against a reference file."
+    reference, generated, ignored = read_clips(reference_path, generated_path, start=start, duration=duration, mask=mask, num_frames=num_frames)
+    return score_videos(reference, generated, estimator=estimator, num_frames=reference.num_frames, mask=ignored)
 
 # %% ../nbs/30_camerascore.ipynb #04c85190
 def plot_score(

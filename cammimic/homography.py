@@ -31,9 +31,10 @@ def detect_features(
     frame:np.ndarray, # Shape (H, W, 3), uint8, RGB
     *,
     num_features:int=2000, # Strongest keypoints kept
+    contrast_threshold:float=0.04, # Least contrast of a keypoint, as SIFT counts it
 )->Features: # Keypoints and descriptors, none where the frame has no texture
     "SIFT features of a frame."
-    sift = cv2.SIFT_create(nfeatures=num_features, enable_precise_upscale=True)
+    sift = cv2.SIFT_create(nfeatures=num_features, contrastThreshold=contrast_threshold, enable_precise_upscale=True)
     keypoints, descriptors = sift.detectAndCompute(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None)
     points = np.array([k.pt for k in keypoints], np.float32).reshape(-1, 2)
     if descriptors is None: descriptors = np.zeros((0, 128), np.float32)
@@ -93,6 +94,9 @@ class PairEstimate:
     num_inliers:int=0 # Those that agree with it
     error:float|None=None # Pixels: mean reprojection error of the inliers (`dense`: expected error of the mapped points)
     reliable:bool=False # Verdict: True where it may be used
+    uncertainty:float|None=None # Pixels: standard deviation expected of the mapped corners, edge middles and centre
+    model:str='homography' # What the data support: still, translation, similarity, affine or homography
+    explained:float|None=None # Share of the textured picture that follows it, 0 to 1; None: not asked
 
 # %% ../nbs/02_homography.ipynb #55c995e3
 def is_plausible(
@@ -130,8 +134,9 @@ def estimate_pair(
     misses, count = np.linalg.norm(mapped-target[inliers], axis=1), int(inliers.sum())
     slopes = _velocities(cv2.perspectiveTransform(source[inliers, None], normalising_matrix(first.size))[:, 0])
     covariance = np.linalg.pinv(np.einsum('nkd,nld->kl', slopes, slopes)) * (misses**2).mean()*(2/first.size[0])**2
-    reliable = count > 8 + 0.3*len(source) and _grid_error(covariance, first.size) < _MAX_ERROR
-    return PairEstimate(homography/homography[2, 2], len(source), count, float(misses.mean()), bool(reliable))
+    expected = _grid_error(covariance, first.size)
+    reliable = count > 8 + 0.3*len(source) and expected < _MAX_ERROR
+    return PairEstimate(homography/homography[2, 2], len(source), count, float(misses.mean()), bool(reliable), expected*math.hypot(*first.size))
 
 _MAX_ERROR = 0.005
 
@@ -154,6 +159,7 @@ class _Layer:
     picture:np.ndarray # Shape (H, W, 3), float32, smoothed
     slopes:np.ndarray # Change of each pixel's colours under each generator, shape (H*W, 3, 8)
     matrix:np.ndarray # Pixels to normalised coordinates
+    usable:np.ndarray # Shape (H, W), bool: pixels that may be compared
 
 @dataclass
 class _Fit:
@@ -166,9 +172,10 @@ class _Fit:
     weights:np.ndarray # Shape (N,), 0 to 1
     inside:np.ndarray # Shape (H*W,), bool: pixels seen in both
 
-def _layers(frame:np.ndarray)->list[_Layer]:
-    "Pyramid of a frame, finest first, down to about twelve pixels."
+def _layers(frame:np.ndarray, ignored:np.ndarray|None=None)->list[_Layer]:
+    "Pyramid of a frame, finest first, down to about twelve pixels; `ignored` pixels (H, W) are not compared."
     picture, layers = frame.astype(np.float32), []
+    usable = np.ones(frame.shape[:2], np.float32) if ignored is None else 1 - ignored.astype(np.float32)
     while not layers or min(picture.shape[:2]) >= 10:
         smooth = cv2.GaussianBlur(picture, (0, 0), 0.7 if layers else 1.)
         height, width = smooth.shape[:2]
@@ -176,7 +183,7 @@ def _layers(frame:np.ndarray)->list[_Layer]:
         points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ matrix.T
         gradient = np.stack([cv2.Sobel(smooth, cv2.CV_32F, *d, ksize=3, scale=width/16) for d in ((1, 0), (0, 1))], axis=-1)
         slopes = np.einsum('ncd,nkd->nck', gradient.reshape(-1, 3, 2), _velocities(points[:, :2]))
-        layers.append(_Layer(smooth, slopes.astype(np.float32), matrix))
+        layers.append(_Layer(smooth, slopes.astype(np.float32), matrix, cv2.resize(usable, (width, height), interpolation=cv2.INTER_AREA) > 0.5))
         picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return layers
 
@@ -188,8 +195,8 @@ def _compare(first:_Layer, second:_Layer, homography:np.ndarray, limit:float|Non
     warped = cv2.warpPerspective(second.picture, pixels, size, flags=cv2.INTER_CUBIC|cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
     seen = cv2.warpPerspective(np.ones(size[::-1], np.float32), pixels, size, flags=cv2.INTER_LINEAR|cv2.WARP_INVERSE_MAP) > 0.99
     seen[[0, -1]] = seen[:, [0, -1]] = False
-    inside = seen.ravel()
-    if inside.sum() < 0.25*inside.size: return None
+    inside = (seen & first.usable).ravel()
+    if inside.sum() < 0.25*first.usable.sum() or inside.sum() < 20: return None
     still, moved = first.picture.reshape(-1, 3)[inside], warped.reshape(-1, 3)[inside]
     weights = np.ones(len(still), np.float32)
     for _ in range(2):
@@ -261,6 +268,8 @@ def _expected_error(layer:_Layer, fit:_Fit, count:int)->float:
     values, vectors = np.linalg.eigh(hessian - 0.6*noise*(size[0]/2)**2*np.einsum('nkd,nld->kl', fields, fields))
     return _grid_error((vectors/np.maximum(values, 1e-6*np.trace(hessian) + 1e-6)) @ vectors.T * noise/0.25, size)
 
+_MODELS = {2: 'translation', 4: 'similarity', 6: 'affine', 8: 'homography'}
+
 def _dense_pair(first:list[_Layer], second:list[_Layer], before:np.ndarray)->tuple[PairEstimate, np.ndarray]:
     "Estimate in pixels, and the normalised homography as a start for the next pair."
     layer, size = first[0], first[0].picture.shape[1::-1]
@@ -276,16 +285,18 @@ def _dense_pair(first:list[_Layer], second:list[_Layer], before:np.ndarray)->tup
     gap, error = np.linalg.norm(ends[0]-ends[1], axis=1).mean()/(2*math.hypot(1, size[1]/size[0])), _expected_error(layer, fit, count)
     unmoved = _compare(layer, second[0], np.eye(3), fit.limit)
     reliable = error < 0.003 and gap < 0.006 and fit.correlation > 0.8 and fit.cost <= unmoved.cost
-    return PairEstimate(homography/homography[2, 2], int(fit.inside.sum()), int((fit.weights > 0.25).sum()), error*math.hypot(*size), bool(reliable)), normalised
+    return PairEstimate(homography/homography[2, 2], int(fit.inside.sum()), int((fit.weights > 0.25).sum()), error*math.hypot(*size), bool(reliable), error*math.hypot(*size), _MODELS[count]), normalised
 
 # %% ../nbs/02_homography.ipynb #10ffa72a
 def dense(
     frames:np.ndarray, # Shape (F, H, W, 3), uint8, RGB; meant for widths of 64 to 96 pixels
+    *,
+    masks:np.ndarray|None=None, # Shape (F, H, W), bool: pixels to be left out; None: none
 )->list[PairEstimate]: # F-1 estimates, in pixels of the frames
     "Align the pictures themselves, coarse to fine, with a verdict: for small or blurred frames."
     pairs, before, motion = [], None, np.eye(3)
-    for frame in frames:
-        layers = _layers(frame)
+    for k, frame in enumerate(frames):
+        layers = _layers(frame, None if masks is None else masks[k])
         if before is not None:
             pair, motion = _dense_pair(before, layers, motion)
             pairs.append(pair)

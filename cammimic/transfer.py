@@ -8,7 +8,7 @@ __all__ = ['NEUTRAL_REFERENCE', 'NEUTRAL_SCENE', 'motion_prompt', 'phase_seed', 
 
 # %% ../nbs/40_transfer.ipynb #5813cb51
 import json, time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Callable
@@ -17,12 +17,13 @@ import torch
 from .video import InputError, Video, atomic_path, centre_crop_box, contact_strip, probe_video, read_image, read_video, to_canvas, write_image, write_video
 from .homography import refuse_cuts
 from .path import CameraPath
-from .preview import WeakVideo, weak_video
+from .robust import measure_clip, read_mask
+from .preview import WeakVideo, choose_estimator, weak_video
 from .backbone import Backbone, rare_token
 from .lora import add_lora, install_lora, lora_state, read_lora, scale_adapters, write_lora
-from .training import TrainingSettings, train_motion, train_scene
+from .training import TrainingSettings, background_weights, train_motion, train_scene
 from .sampling import Guidance, SamplingSettings, latent_mask, sample_latents
-from .camerascore import CameraScore, measure_path, score_paths
+from .camerascore import CameraScore, _cropped_mask, measure_path, score_canvas, score_paths
 
 # %% ../nbs/40_transfer.ipynb #56a51c6d
 NEUTRAL_REFERENCE, NEUTRAL_SCENE = 'a video', 'a picture'
@@ -78,20 +79,35 @@ def read_reference(
     num_frames:int=16, # Frames used, evenly spaced
     start:float=0., # Start of the window, in seconds
     duration:float|None=None, # Length of the window, in seconds; None is to the end
+    mask:str|Path|None=None, # Picture or video, white where something moves by itself; None: found by itself
 )->tuple[np.ndarray, CameraPath, dict]: # Frames on the canvas (F, H, W, 3) uint8, camera path, and facts about the clip
     "A reference clip as the method sees it."
+    return _measure_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask)[:3]
+
+def _measure_reference(reference, *, size:tuple, num_frames:int, start:float, duration:float|None, mask)->tuple:
+    "What `read_reference` returns, and masks of what moves by itself, shape (F, h, w) bool."
     if num_frames < 2: raise InputError(f'num_frames must be at least 2, got {num_frames}')
     refuse_cuts(reference, start=start, duration=duration)
-    video = read_video(reference, num_frames, start=start, duration=duration, max_side=1440)
-    path, estimator = measure_path(video, aspect=size[0]/size[1], num_frames=num_frames)
+    video, aspect = read_video(reference, num_frames, start=start, duration=duration, max_side=1440), size[0]/size[1]
+    crop = centre_crop_box(video.size, aspect)
+    given = None if mask is None else _read_mask(mask, video, aspect, start=start, duration=duration)
+    estimator = choose_estimator('auto', crop[2])  # all as in `measure_path`
+    motion = measure_clip(to_canvas(video.frames, score_canvas(aspect) if estimator == 'robust' else crop[2:]), estimator=estimator, mask=given)
+    path, verdict = replace(motion.path(video.times), aspect=aspect), motion.verdict
+    if verdict.level == 'unusable': raise InputError(f'the camera motion of {str(reference)!r} cannot be measured: {"; ".join(verdict.reasons)}; choose a part with more texture or slower motion by --start and --duration')
     label = path.label()
-    if label == 'unreliable':
-        raise InputError(f'the camera motion of {str(reference)!r} cannot be measured: {int(path.reliable.sum())} of {len(path.reliable)} pairs of frames '
-                         'could be matched; choose a part with more texture or slower motion by --start and --duration')
-    facts = dict(reference=Path(reference).name, start=start, duration=video.duration, source_size=list(video.size),
-                 crop=list(centre_crop_box(video.size, size[0]/size[1])), estimator=estimator, label=label, still=label == 'static')
-    return to_canvas(video.frames, size), path.resample(len(video.frames)), facts  # evenly spaced, as the result will be
+    facts = dict(reference=Path(reference).name, start=start, duration=video.duration, source_size=list(video.size), crop=list(crop), estimator=motion.estimator, label=label,
+                 still=label == 'static', verdict_reference=dict(asdict(verdict), reasons=list(verdict.reasons)), moving_share=motion.moving, mask=None if mask is None else Path(mask).name)
+    return to_canvas(video.frames, size), path.resample(len(video.frames)), facts, motion.masks  # evenly spaced, as the result will be
 
+def _read_mask(path, video:Video, aspect:float, **window)->np.ndarray:
+    "The user's mask of a video's frames, cropped as they are."
+    mask = read_mask(path, video.num_frames, **window)
+    (height, width), size = mask.shape[-2:], video.size
+    if abs(np.log(width*size[1]/(height*size[0]))) > .02: raise InputError(f'the mask {str(path)!r} is {width}x{height} and the reference {size[0]}x{size[1]}; make it of the same shape')
+    return _cropped_mask(mask, video, np.arange(video.num_frames), aspect)
+
+# %% ../nbs/40_transfer.ipynb #58bd92e8
 def canvas_size(
     backbone:Backbone, # Model that will make the video
     aspect:str|float, # Width over height as a number or "W:H", "reference" or "image"
@@ -119,6 +135,8 @@ def learn_motion(
     num_frames:int|None=None, # Frames used; None is the backbone's number
     start:float=0., # Start of the window, in seconds
     duration:float|None=None, # Length of the window, in seconds
+    mask:str|Path|None=None, # Picture or video, white where something moves by itself; None: found by itself
+    mask_objects:bool|None=None, # Keep what moves by itself out of the training; None: where there is a mask, or 3 % of the picture move
     settings:TrainingSettings=TrainingSettings(), # Stage 1
     rank:int|None=None, # Rank of the adapters; None is the backbone's default
     alpha:float|None=None, # Scale numerator of the adapters; None is the rank
@@ -130,15 +148,19 @@ def learn_motion(
     "Stage 1: the camera motion of one clip."
     size = size or backbone.nearest_size(np.divide(*probe_video(reference).size))
     num_frames = backbone.num_frames if num_frames is None else num_frames
-    frames, path, facts = read_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration)
+    frames, path, facts, masks = _measure_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask)
+    if mask_objects is None: mask_objects = mask is not None or facts['moving_share'] >= _MOVING
     token = rare_token(backbone.tokenizer, seed=seed)
     text = backbone.encode_prompt(motion_prompt(prompt or NEUTRAL_REFERENCE, token))
     add_lora(backbone, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=phase_seed(seed, 'lora'))
-    history = train_motion(backbone, backbone.encode_video(frames), text, settings=settings, seed=phase_seed(seed, 'motion'),
-                           progress=progress, state_path=state_path)
-    metadata = dict(facts, size=list(size), num_frames=num_frames, token=token, reference_prompt=prompt or NEUTRAL_REFERENCE, seed=seed,
+    latents = backbone.encode_video(frames)
+    weights = background_weights(masks, (latents.shape[-1], latents.shape[-2])) if mask_objects else None
+    history = train_motion(backbone, latents, text, settings=settings, weights=weights, seed=phase_seed(seed, 'motion'), progress=progress, state_path=state_path)
+    metadata = dict(facts, mask_objects=mask_objects, size=list(size), num_frames=num_frames, token=token, reference_prompt=prompt or NEUTRAL_REFERENCE, seed=seed,
                     training=asdict(settings), cammimic=version('cammimic'))
     return Motion(*lora_state(backbone, metadata=metadata), path=path, history=history)
+
+_MOVING = .03 # Share of the picture that must move by itself before it is kept out of the training
 
 # %% ../nbs/40_transfer.ipynb #99a51b44
 @dataclass(frozen=True)
@@ -250,6 +272,8 @@ def transfer(
     num_frames:int|None=None, # Frames of the result
     start:float=0., # Start of the window in the reference, in seconds
     duration:float|None=None, # Length of the window, in seconds
+    mask:str|Path|None=None, # Picture or video, white where something moves by itself in the reference
+    mask_objects:bool|None=None, # Keep what moves by itself out of the training; as in `learn_motion`
     training:TrainingSettings=TrainingSettings(), # Both stages
     rank:int|None=None, # Rank of the adapters
     alpha:float|None=None, # Scale numerator of the adapters
@@ -264,7 +288,7 @@ def transfer(
     size = canvas_size(backbone, aspect, reference_size=probe_video(reference).size, image_size=picture.shape[1::-1])
     backbone.encode_prompt([motion_prompt(prompt or NEUTRAL_SCENE, rare_token(backbone.tokenizer, seed=seed)), options.get('negative_prompt', '')])  # refused now or never
     begin, states = time.perf_counter(), {s: None if state_folder is None else Path(state_folder)/f'{s}.safetensors' for s in ('motion', 'scene')}
-    motion = learn_motion(reference, backbone, prompt=reference_prompt, size=size, num_frames=num_frames, start=start, duration=duration,
+    motion = learn_motion(reference, backbone, prompt=reference_prompt, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask, mask_objects=mask_objects,
                           settings=training, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=seed, progress=progress, state_path=states['motion'])
     learned = time.perf_counter() - begin
     result = apply_motion(motion, picture, backbone, prompt=prompt, settings=training, seed=seed, progress=progress, state_path=states['scene'], **options)
