@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['find_motions', 'fit_homography', 'residual_motion', 'ClipMotion', 'measure_clip', 'read_mask', 'robust']
 
-# %% ../nbs/04_robust.ipynb #63745e98
+# %% ../nbs/04_robust.ipynb #1c6a9a4a
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -173,15 +174,19 @@ def _gauss_newton(points:np.ndarray, goals:np.ndarray, homography:np.ndarray, co
         if np.abs(step).max() < 1e-7: break
     return homography
 
-# %% ../nbs/04_robust.ipynb #4123f4b1
-_SMALL_WIDTH, _FEW, _LOOSE = 128, 12, 0.004  # width of the dense fallback; least inliers; largest expected error, share of the diagonal
+# %% ../nbs/04_robust.ipynb #52de8319
+_SMALL_WIDTH, _FLOW_WIDTH, _SIFT_WIDTH = 128, 288, 160  # widths of the dense fallback and of flow; least width for features
+_FEW, _LOOSE = 12, 0.004  # least inliers; largest expected error, share of the diagonal
+
+@lru_cache(maxsize=4)
+def _pyramid(pixels:bytes, shape:tuple)->list: return _layers(np.frombuffer(pixels, np.uint8).reshape(shape))
 
 def _dense_fallback(first:np.ndarray, second:np.ndarray, ignored:np.ndarray|None, rival:PairEstimate)->PairEstimate:
     "Align the small pictures outside of what is ignored; the rival's homography stands where the pictures agree better under it."
     small = [_shrink(f, _SMALL_WIDTH) for f in (first, second)]
     mask = None if ignored is None else cv2.resize(ignored.astype(np.uint8), small[0].shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     if mask is not None and mask.mean() > 0.9: return rival
-    layers, size, whole = [_layers(f, mask) for f in small], small[0].shape[1::-1], first.shape[1::-1]
+    layers, size, whole = [_pyramid(f.tobytes(), f.shape) if mask is None else _layers(f, mask) for f in small], small[0].shape[1::-1], first.shape[1::-1]
     start = np.eye(3) if rival.homography is None else to_normalised(rival.homography, whole)
     pair, normalised = _dense_pair(*layers, start)
     if pair.homography is None: return rival
@@ -222,11 +227,14 @@ def _feature_pair(first:Features, second:Features, homography:np.ndarray)->PairE
     reliable = inliers.sum() >= _FEW and uncertainty < _LOOSE*math.hypot(*first.size)
     return PairEstimate(refined, len(source), int(inliers.sum()), float(misses[inliers].mean()), bool(reliable), uncertainty, model)
 
-# %% ../nbs/04_robust.ipynb #f0738830
+# %% ../nbs/04_robust.ipynb #fd1bafe5
 def _from_features(frames:np.ndarray, given:np.ndarray|None)->tuple[list, float|None]:
     "Pairs by features, by dense alignment where they fail, and the lead of the background that was chosen."
     size, bright = frames.shape[2:0:-1], _brighten(frames)
-    features = [_features(f, None if given is None else given[k]) for k, f in enumerate(bright)]
+    features, faint = [], False
+    for k, frame in enumerate(bright):
+        found, faint = _features(frame, None if given is None else given[k], faint)
+        features.append(found)
     thumbs = [cv2.GaussianBlur(cv2.cvtColor(_shrink(f, _THUMB), cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 0.7) for f in bright]
     matches = [match_features(a, b) for a, b in zip(features, features[1:])]
     candidates = [_candidates(*m, size, t) for m, t in zip(matches, zip(thumbs, thumbs[1:]))]
@@ -242,6 +250,7 @@ def _from_features(frames:np.ndarray, given:np.ndarray|None)->tuple[list, float|
         return _feature_pair(features[k], features[end], max(found, key=lambda c: c.score).homography) if found else PairEstimate(None)
     return _bridge(pairs, wide, size), lead if any(len(c) > 1 for c in candidates) else None
 
+# %% ../nbs/04_robust.ipynb #22a65bbc
 def _ignored(found:list, chosen:int|None, given:np.ndarray|None)->np.ndarray|None:
     "Where the other motions of a pair are, besides what the user masked; None: nowhere."
     others = [c.area for n, c in enumerate(found) if n != chosen and c.area.mean() > 0.02] if chosen is not None else []
@@ -250,14 +259,16 @@ def _ignored(found:list, chosen:int|None, given:np.ndarray|None)->np.ndarray|Non
     mask = cv2.dilate(mask, np.ones((5, 5), np.uint8))
     return mask > 0 if given is None else (cv2.resize(mask, given.shape[::-1]) > 0) | given
 
-def _features(frame:np.ndarray, ignored:np.ndarray|None)->Features:
-    "Features of a frame outside of what is ignored; fainter ones too where there are few."
-    found = detect_features(frame)
-    if len(found.points) < 300: found = detect_features(frame, contrast_threshold=0.01, num_features=1000)
-    if ignored is None: return found
-    x, y = np.minimum(np.rint(found.points).astype(int), np.array(found.size)-1).T
-    keep = ~ignored[y, x]
-    return Features(found.points[keep], found.descriptors[keep], found.size)
+def _features(frame:np.ndarray, ignored:np.ndarray|None, faint:bool=False)->tuple[Features, bool]:
+    "Features of a frame outside of what is ignored, fainter ones too where there are few; and whether later frames need only look for faint ones."
+    found = None if faint else detect_features(frame)
+    count = 0 if faint else len(found.points)
+    if count < 300: found = detect_features(frame, contrast_threshold=0.01, num_features=1000)
+    if ignored is not None:
+        x, y = np.minimum(np.rint(found.points).astype(int), np.array(found.size)-1).T
+        keep = ~ignored[y, x]
+        found = Features(found.points[keep], found.descriptors[keep], found.size)
+    return found, count < 150
 
 def _brighten(frames:np.ndarray)->np.ndarray:
     "Dark or dull clips stretched to the full range, all frames alike."
@@ -267,9 +278,7 @@ def _brighten(frames:np.ndarray)->np.ndarray:
     smooth = [cv2.GaussianBlur(f, (0, 0), 1.) if gain > 3 else f for f in frames]
     return np.stack([np.clip((f.astype(np.float32)-low)*gain + 12, 0, 255).astype(np.uint8) for f in smooth])
 
-# %% ../nbs/04_robust.ipynb #d720634e
-_FLOW_WIDTH = 288
-
+# %% ../nbs/04_robust.ipynb #759cd409
 def residual_motion(
     first:np.ndarray, # Frame i, shape (H, W, 3), uint8, RGB
     second:np.ndarray, # Frame i+1, the same shape
@@ -305,7 +314,7 @@ def _object_masks(frames:np.ndarray, pairs:list)->tuple[np.ndarray, list]:
     padded = np.concatenate([votes[:1], votes, votes[-1:]])
     return 0.5*votes + 0.25*(padded[:-2] + padded[2:]) >= 0.5, shares
 
-# %% ../nbs/04_robust.ipynb #11c8a372
+# %% ../nbs/04_robust.ipynb #523c9820
 @dataclass
 class ClipMotion:
     "The camera motion of a clip, what moves besides it, and how far it can be trusted."
@@ -325,7 +334,7 @@ class ClipMotion:
         path.verdict = self.verdict
         return path
 
-# %% ../nbs/04_robust.ipynb #867efac0
+# %% ../nbs/04_robust.ipynb #88705c7b
 def measure_clip(
     frames:np.ndarray, # Shape (F, H, W, 3), uint8, RGB: consecutive moments without a cut
     *,
@@ -335,8 +344,7 @@ def measure_clip(
     "Measure the camera motion of a clip."
     frames = np.asarray(frames)
     if len(frames) < 2: raise InputError(f'a motion needs at least 2 frames, got {len(frames)}')
-    given = _given_masks(mask, frames)
-    lead = None
+    given, lead = _given_masks(mask, frames), None
     if estimator == 'robust' and frames.shape[2] >= _SIFT_WIDTH: pairs, lead = _from_features(frames, given)
     elif estimator in ('robust', 'dense'): pairs = dense(frames, masks=given)
     elif mask is not None: raise InputError(f'the estimator {estimator!r} takes no mask; use robust or dense')
@@ -346,9 +354,7 @@ def measure_clip(
     if given is not None: masks |= np.stack([cv2.resize(m.astype(np.uint8), masks.shape[:0:-1]) > 0 for m in given])
     return ClipMotion(pairs, frames.shape[2:0:-1], masks, _judge(pairs, frames.shape[2:0:-1], lead, masks), estimator)
 
-_SIFT_WIDTH = 160
-
-# %% ../nbs/04_robust.ipynb #11f072d1
+# %% ../nbs/04_robust.ipynb #6a053aff
 def _given_masks(mask:np.ndarray|None, frames:np.ndarray)->np.ndarray|None:
     "The user's mask at the size and number of the frames."
     if mask is None: return None
@@ -359,7 +365,7 @@ def _given_masks(mask:np.ndarray|None, frames:np.ndarray)->np.ndarray|None:
     if sized.mean() > 0.95: raise InputError(f'the mask leaves {1-sized.mean():.1%} of the picture to measure the camera by; cover only what moves by itself')
     return sized
 
-# %% ../nbs/04_robust.ipynb #91c81038
+# %% ../nbs/04_robust.ipynb #76b581b2
 def _judge(pairs:list, size:tuple, lead:float|None, masks:np.ndarray)->Verdict:
     "The verdict of a clip."
     good = [pair for pair in pairs if pair.reliable]
@@ -374,7 +380,7 @@ def _judge(pairs:list, size:tuple, lead:float|None, masks:np.ndarray)->Verdict:
     level = 'unusable' if len(good) < 0.8*len(pairs) - 1e-9 else 'doubtful' if reasons else 'reliable'
     return Verdict(level, tuple(reasons), share, spread)
 
-# %% ../nbs/04_robust.ipynb #3caa8c7f
+# %% ../nbs/04_robust.ipynb #3e62318b
 def read_mask(
     path:str|Path, # Picture or video, white where something moves by itself
     num_frames:int|None=None, # Frames wanted of a video, evenly spaced; None: all

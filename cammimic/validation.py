@@ -22,7 +22,7 @@ from .path import CameraPath, matrix_exp, matrix_log, to_normalised, to_pixels
 from .robust import measure_clip
 from .render import Degradation, degrade, layered_scene, paste_objects, path_of_views, random_objects, random_views, render_truck, render_views
 
-# %% ../nbs/34_validation.ipynb #2e376bc5
+# %% ../nbs/34_validation.ipynb #c0dadb95
 SIZE, NUM_FRAMES = (576, 320), 16
 
 def corner_error(
@@ -46,7 +46,7 @@ def read_photos(
 
 _SMOOTH = 'umang_by_Abhishek_Mudgal' # fewer than 150 matches a pair when clean: in the table of low texture
 
-# %% ../nbs/34_validation.ipynb #e00e238d
+# %% ../nbs/34_validation.ipynb #9c79eac4
 def validation_clip(
     photos:dict, # Of `read_photos`
     seed:int, # Seed of everything in the clip
@@ -70,7 +70,7 @@ def validation_clip(
     frames, mask = paste_objects(frames, random_objects(generator, textures, share, count=count, anywhere=anywhere))
     return dict(frames=degrade(frames, how, generator), truth=to_pixels(path_of_views(views), SIZE), mask=mask, scene=scene, path=name)
 
-# %% ../nbs/34_validation.ipynb #710c2206
+# %% ../nbs/34_validation.ipynb #f7123f1e
 _CLIPS = 40 # clips in a cell: 600 pairs
 _WAYS = {'dark 10 %': Degradation(brightness=.1, noise=2., quality=90), 'dark 5 %': Degradation(brightness=.05, noise=2., quality=90), 'low texture': Degradation(texture=.1, noise=2., quality=90),
     'blur 3 px': Degradation(blur=3., noise=2., quality=90), 'noise 25': Degradation(noise=25., quality=90), 'JPEG 8': Degradation(noise=2., quality=8), 'exposure to 30 %': Degradation(exposure=.3, noise=2., quality=90)}
@@ -103,7 +103,7 @@ def degraded_task(cell:str, seed:int)->dict:
     how = dict(how=_WAYS[cell]) if cell in _WAYS else dict(scene=_SMOOTH)
     return _measure(validation_clip(_PHOTOS, 20_000+seed, **how))
 
-# %% ../nbs/34_validation.ipynb #8c09ddc0
+# %% ../nbs/34_validation.ipynb #1e171aca
 def truck_clip(
     photos:dict, # Of `read_photos`
     cell:str, # 'motorcycle', scikit-image's stereo pair, or 'layers', three photographs at three depths
@@ -138,7 +138,7 @@ def _best_homography(flow:np.ndarray, known:np.ndarray)->np.ndarray:
     points = np.stack([x, y], -1)[::101].astype(np.float32)
     return cv2.findHomography(points, points + flow[y, x][::101].astype(np.float32), cv2.RANSAC, 1., maxIters=5000)[0]
 
-# %% ../nbs/34_validation.ipynb #7f5e3fa6
+# %% ../nbs/34_validation.ipynb #3165d734
 def parallax_task(cell:str, seed:int)->dict:
     "One clip with depth."
     frames, flow, known, baselines = truck_clip(_PHOTOS, cell, seed)
@@ -149,7 +149,7 @@ def parallax_task(cell:str, seed:int)->dict:
         result[name] = dict(share=_rounded(shares), depth=_rounded(-np.array(middles)/np.where(np.abs(np.diff(baselines)) < 1e-3, np.nan, np.diff(baselines))))
     return dict(result, verdict=motion.verdict.level, reasons=list(motion.verdict.reasons), explained=motion.verdict.explained)
 
-# %% ../nbs/34_validation.ipynb #9ab896ba
+# %% ../nbs/34_validation.ipynb #ea389a73
 _RELATIVES = ('same', 'same', 'x 0.9', 'x 0.7', 'x 0.4', 'reversed', 'shaken', 'still')
 _MOTIONS = (('pan', 'steady', 1), ('tilt', 'steady', 2), ('zoom', 'steady', 3), ('roll', 'steady', 4), ('turn', 'ease', 5), ('zoom', 'to and fro', 6), ('pan', 'hand', 7))
 
@@ -190,7 +190,7 @@ def retrieval_task(photo:int, motion:int, share:float)->dict:
     clip = validation_clip(_PHOTOS, 50_000 + 10*photo + motion, scene=scene, share=share, kind=kind, course_kind=how, path_seed=path_seed)
     return dict(photo=photo, motion=motion, share=share, truth=[_rounded(h.ravel()*1e3) for h in to_normalised(clip['truth'], SIZE)], **_paths(clip['frames']))
 
-# %% ../nbs/34_validation.ipynb #965294b4
+# %% ../nbs/34_validation.ipynb #6f6bb2ff
 _REAL = (('cityCC0.mpg', 0, 4.6), ('cityCC0.mpg', 4.7, None), ('mdn_elf.mp4', 0, None), ('mdn_frog.mp4', 0, 6.), ('mdn_frog.mp4', 6., 2.), ('mdn_monster.mp4', 0, None), ('mdn_pig.mp4', 0, None),
     ('mdn_rabbit320.mp4', 0, None), ('mdn_flower.mp4', 0, None), ('mdn_stream-of-water.mp4', 0, None), ('intel_bottle-detection.mp4', 0, 4.), ('intel_bottle-detection.mp4', 20., 4.),
     ('opencv_vtest_first150.avi', 0, None), ('opencv_cup.mp4', 0, None), ('moviepy_bbb_0_30.webm', 2., 9.), ('moviepy_bbb_0_30.webm', 11.9, 3.7), ('moviepy_bbb_0_30.webm', 15.9, 6.8),
@@ -217,7 +217,7 @@ def truth_task(folder:str, first:str, second:str, matrix:str)->dict:
     pairs = dict(robust=measure_clip(frames).pairs[0], ransac=sift_ransac(frames)[0])
     return {way: dict(error=_rounded([corner_error(p.homography, truth, frames.shape[2:0:-1])])[0], reliable=bool(p.reliable), inliers=p.num_inliers) for way, p in pairs.items()}
 
-# %% ../nbs/34_validation.ipynb #289a73ab
+# %% ../nbs/34_validation.ipynb #2b3226f2
 def _tasks(preset:str, clips:int, shared:str='')->list:
     "Name, function and arguments of every task."
     if preset == 'objects': cells = [(0., 1, False), *product((.1, .2, .3, .4, .6), (1, 2), (False, True))]
@@ -233,7 +233,7 @@ def _tasks(preset:str, clips:int, shared:str='')->list:
 
 def _run(task:tuple)->dict: return dict(task=task[0], **task[1](*task[2]))
 
-# %% ../nbs/34_validation.ipynb #a69ef941
+# %% ../nbs/34_validation.ipynb #bfbbe521
 def run_preset(
     preset:str, # objects, degraded, parallax, scores, retrieval, real or truth
     output:str|Path, # Folder for PRESET.jsonl, one line a task; lines that are there are kept
@@ -266,7 +266,7 @@ def read_results(
     lines = Path(path).read_text().splitlines()
     return [json.loads(line) for line in lines if line.endswith('}')]
 
-# %% ../nbs/34_validation.ipynb #fff7a65f
+# %% ../nbs/34_validation.ipynb #5fbc5b49
 _FAIL = 5. # pixels of corner error above which a pair has failed
 
 def pair_table(
@@ -295,7 +295,7 @@ def print_table(
         overlap = '' if row['overlap'] is None else f'{row["overlap"]:.2f}'
         print(f'{name:34} {row["pairs"]:5}   {row["robust fail"]:18.1%} {row["ransac fail"]:7.1%}   {row["robust median"]:17.3f} {row["ransac median"]:7.3f}   {overlap:>12}')
 
-# %% ../nbs/34_validation.ipynb #c7b894d4
+# %% ../nbs/34_validation.ipynb #c1514e31
 def time_estimators(
     output:str|Path, # Folder for time.json
     *,
@@ -317,7 +317,7 @@ def time_estimators(
     with atomic_path(Path(output)/'time.json') as part: part.write_text(json.dumps(values))
     return values
 
-# %% ../nbs/34_validation.ipynb #54f92b86
+# %% ../nbs/34_validation.ipynb #5495859e
 def main(
     arguments:list|None=None, # Of the command line; None: those of the process
 )->None:
@@ -338,4 +338,6 @@ def main(
             else: run_preset(preset, values.output, photos=values.photos, clips=values.clips, jobs=values.jobs, shared=values.shared, progress=say)
     except InputError as error: sys.exit(f'cammimic.validation: {error}')
 
+# %% ../nbs/34_validation.ipynb #f5852672
+#| eval: false
 if __name__ == '__main__': main()
