@@ -232,7 +232,8 @@ def _together(*options:Callable)->Callable:
 
 _backbone = click.option('--backbone', default='embedded', show_default=True, metavar='NAME', help='Text-to-video model: embedded, a hub id, or a folder in diffusers\' layout.')
 _learning = _together(
-    click.option('--reference-prompt', metavar='TEXT', help='What the reference shows; a neutral prompt if left out.'), _start, _duration,
+    click.option('--reference-prompt', metavar='TEXT', help='What the reference shows; a neutral prompt if left out.'), _start, _duration, _mask,
+    click.option('--mask-objects/--no-mask-objects', default=None, help='Keep what moves by itself in the reference out of the training; done by itself where it is 3 % or more of the picture.'),
     click.option('--num-frames', type=click.IntRange(2), metavar='N', help='Frames of the result; the model\'s own number if left out.'),
     click.option('--rank', type=click.IntRange(1), metavar='R', help='Rank of the LoRA; the model\'s own default if left out.'))
 _training = click.option('--train-steps', type=click.IntRange(0), default=150, show_default=True, metavar='N', help='Training steps of each stage.')
@@ -287,7 +288,7 @@ def _finish(result:Any, output:str|Path, as_json:bool, **extra)->None:
     if facts['still']: _remark('the reference hardly moves, so neither does the result')
     def number(value): return 'none' if value is None else f'{value:.3f}'
     _report(facts, [('output', str(output)), ('ratio', f'{number(facts["ratio"])} (0 is perfect, 1 is no better than a still video)'),
-        ('camera_score', f'{number(facts["camera_score"])} (a still video: {number(facts["still_score"])})'), ('pairs_used', f'{facts["pairs_used"]} of {facts["num_pairs"]}'),
+        ('camera_score', f'{number(facts["camera_score"])} (a still video: {number(facts["still_score"])})'), ('pairs_used', f'{facts["pairs_used"]} of {facts["num_pairs"]}'), ('reference', _judgement(facts.get('verdict_reference'))),
         *([('note', facts['reason'])] if facts['reason'] else []), ('seconds', ', '.join(f'{phase} {seconds:.0f}' for phase, seconds in facts['seconds'].items()))], as_json)
 
 # %% ../nbs/41_cli.ipynb #670ce6ee
@@ -315,7 +316,7 @@ def _say_neutral(**prompts:str|None)->None:
 @click.option('--aspect', default='reference', show_default=True, metavar='SHAPE', help='Shape of the result: reference, image, or W:H.')
 @_together(_learning, _training, _generating, _running)
 def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str, train_steps:int, as_json:bool, fps:float|None, aspect:str, prompt:str|None,
-              reference_prompt:str|None, start:float, duration:float|None, num_frames:int|None, rank:int|None, seed:int, **options:Any)->None:
+              reference_prompt:str|None, start:float, duration:float|None, num_frames:int|None, rank:int|None, seed:int, mask:str|None, mask_objects:bool|None, **options:Any)->None:
     "Make a video of IMAGE with the camera motion of REFERENCE."
     _check_result(output, reference, image)
     from cammimic.transfer import read_reference, transfer as run
@@ -325,7 +326,7 @@ def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str,
     window = dict(start=start, duration=duration)
     with _continued(output) as states:
         result = run(reference, image, model, prompt=prompt, reference_prompt=reference_prompt, aspect=aspect, num_frames=num_frames, rank=rank, seed=seed, fps=fps,
-                     training=settings.pop('settings'), state_folder=states, progress=_Progress(), **window, **settings)
+                     training=settings.pop('settings'), state_folder=states, progress=_Progress(), mask=mask, mask_objects=mask_objects, **window, **settings)
         frames, _, _ = read_reference(reference, size=tuple(result.facts['size']), num_frames=len(result.frames), **window)
         _finish(result, output, as_json, reference_frames=frames)
 
@@ -348,8 +349,8 @@ def _learn(reference:str, *, output:str, aspect:str, backbone:str, device:str, t
         motion = learn_motion(reference, model, prompt=reference_prompt, size=canvas_size(model, aspect, reference_size=size), progress=_Progress(),
                               settings=TrainingSettings(steps=train_steps), state_path=states/'motion.safetensors', **options)
         motion.save(output)
-    facts = {name: motion.header[name] for name in ('reference', 'label', 'size', 'num_frames', 'token', 'backbone', 'seed')}
-    _report(dict(facts, output=str(output)), [('output', str(output)), ('motion', facts['label']), ('frames', f'{facts["num_frames"]} of {facts["size"][0]}x{facts["size"][1]}')], as_json)
+    facts = {name: motion.header[name] for name in ('reference', 'label', 'verdict_reference', 'size', 'num_frames', 'token', 'backbone', 'seed')}
+    _report(dict(facts, output=str(output)), [('output', str(output)), ('motion', f'{facts["label"]}; {_judgement(facts["verdict_reference"])}'), ('frames', f'{facts["num_frames"]} of {facts["size"][0]}x{facts["size"][1]}')], as_json)
 
 # %% ../nbs/41_cli.ipynb #5112991f
 @main.command('apply')

@@ -82,7 +82,7 @@ def step_lint():
 
 def is_light(path):
     "Whether the module of a notebook must import none of the heavy packages: geometry, camera score, command line."
-    return number(path) is not None and (number(path) < 10 or number(path) in (30, 41))
+    return number(path) is not None and (number(path) < 10 or number(path) in (30, 35, 41))
 
 def step_import():
     "Every module imports afresh, the light ones without torch"
