@@ -319,7 +319,8 @@ def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str,
               reference_prompt:str|None, start:float, duration:float|None, num_frames:int|None, rank:int|None, seed:int, mask:str|None, mask_objects:bool|None, **options:Any)->None:
     "Make a video of IMAGE with the camera motion of REFERENCE."
     _check_result(output, reference, image)
-    from cammimic.transfer import read_reference, transfer as run
+    from cammimic.transfer import transfer as run
+    from cammimic.video import read_video, to_canvas
     model = _load_model(backbone, device)
     _say_neutral(reference_prompt=reference_prompt, prompt=prompt)
     settings = _settings(model, train_steps, **options)
@@ -327,8 +328,8 @@ def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str,
     with _continued(output) as states:
         result = run(reference, image, model, prompt=prompt, reference_prompt=reference_prompt, aspect=aspect, num_frames=num_frames, rank=rank, seed=seed, fps=fps,
                      training=settings.pop('settings'), state_folder=states, progress=_Progress(), mask=mask, mask_objects=mask_objects, **window, **settings)
-        frames, _, _ = read_reference(reference, size=tuple(result.facts['size']), num_frames=len(result.frames), **window)
-        _finish(result, output, as_json, reference_frames=frames)
+        shown = read_video(reference, len(result.frames), max_side=1440, **window).frames
+        _finish(result, output, as_json, reference_frames=to_canvas(shown, tuple(result.facts['size'])))
 
 # %% ../nbs/41_cli.ipynb #b6b0ddc5
 @main.command('learn')

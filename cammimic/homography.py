@@ -268,7 +268,7 @@ def _expected_error(layer:_Layer, fit:_Fit, count:int)->float:
     values, vectors = np.linalg.eigh(hessian - 0.6*noise*(size[0]/2)**2*np.einsum('nkd,nld->kl', fields, fields))
     return _grid_error((vectors/np.maximum(values, 1e-6*np.trace(hessian) + 1e-6)) @ vectors.T * noise/0.25, size)
 
-_MODELS = {2: 'translation', 4: 'similarity', 6: 'affine', 8: 'homography'}
+_MODELS = {0: 'still', 2: 'translation', 4: 'similarity', 6: 'affine', 8: 'homography'}
 
 def _dense_pair(first:list[_Layer], second:list[_Layer], before:np.ndarray)->tuple[PairEstimate, np.ndarray]:
     "Estimate in pixels, and the normalised homography as a start for the next pair."

@@ -30,7 +30,7 @@ from . import __version__
 from .appearance import FEATURE_MODEL, SCENE_MODEL, TEXT_MODEL, AppearanceScorer
 from .camerascore import measure_path, read_clips, score_paths
 from .homography import refuse_cuts
-from .path import to_normalised, to_pixels
+from .path import CURVES, to_normalised, to_pixels
 from .preview import choose_estimator
 from .robust import ClipMotion, measure_clip, read_mask, residual_motion
 from .video import PALETTE, InputError, Video, atomic_path, check_output, probe_video, read_image, read_video
@@ -55,7 +55,7 @@ def measure_motion(
         clip = read_video(video, max_side=576, **window)
     refuse_cuts(video, **window)
     estimator = choose_estimator(estimator, clip.size[0])
-    motion = measure_clip(clip.frames, estimator=estimator, mask=None if mask is None else read_mask(mask, clip.num_frames, **window))
+    motion = measure_clip(clip.frames, estimator=estimator, mask=None if mask is None else read_mask(mask, clip.num_frames, size=clip.size, **window))
     if plot is not None:
         with atomic_path(plot) as part: plot_motion(clip, motion, size=size).savefig(part, dpi=110)
     path = motion.path(clip.times)
@@ -72,8 +72,6 @@ def _pair_facts(pair, scale:float)->dict:
         model=None if pair.homography is None else pair.model, explained=pair.explained, reliable=bool(pair.reliable))
 
 # %% ../nbs/35_measuring.ipynb #c1512a7a
-_CURVES = dict(pan=('pan (% of the width, + right)', 100), tilt=('tilt (% of the height, + down)', 100), zoom=('zoom (ratio)', 1), roll=('roll (degrees, + clockwise)', 1))
-
 def plot_motion(
     clip:Video, # The frames that were measured
     motion:ClipMotion, # What `measure_clip` found
@@ -100,7 +98,7 @@ def plot_motion(
         else: heat = axes[2, column].imshow(np.where(found[1] | (found[0] > 0), scale*found[0], np.nan), vmin=0, vmax=top, cmap=_heat_colours())
     words = [f'{path.label()}; {motion.verdict}', f'tinted: moves by itself, {motion.moving:.0%} of the picture']
     axes[1, 4].text(0, 1, '\n\n'.join(textwrap.fill(w, 34) for w in words), va='top', fontsize=9)
-    if any(left): figure.colorbar(heat, ax=axes[2, 4], location='left', fraction=.3, label='motion left over (pixels a pair)')
+    if any(left): figure.colorbar(heat, ax=axes[2, 4], location='left', fraction=.3, label='left over (px a pair)')
     return figure
 
 def _heat_colours()->object:
@@ -119,15 +117,10 @@ def _bands(motion:ClipMotion)->dict[str, np.ndarray]:
 
 def _draw_curves(axes:np.ndarray, path, bands:dict)->None:
     "Pan, tilt, zoom and roll with their bands."
-    curves = path.curves()
-    for axis, (name, (title, scale)) in zip(axes, _CURVES.items()):
-        values, band = scale*curves[name], scale*bands[name]
+    path.draw(axes)
+    for axis, (name, (_, scale)) in zip(axes, CURVES.items()):
+        values, band = scale*path.curves()[name], scale*bands[name]
         axis.fill_between(path.times, values-band, values+band, color=PALETTE['reference'], alpha=.25, linewidth=0)
-        axis.plot(path.times, values, color=PALETTE['reference'], marker='.', markersize=4)
-        for begin, end, good in zip(path.times, path.times[1:], path.reliable):
-            if not good: axis.axvspan(begin, end, color=PALETTE['light'], zorder=0)
-        axis.set_title(title, fontsize=9)
-        axis.set_xlabel('time (s)', fontsize=8)
 
 def _draw_outlines(axis:object, path)->None:
     "Frames as the first one sees them, early ones pale."

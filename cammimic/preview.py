@@ -201,7 +201,7 @@ def write_preview(
     reference = _read_reference(reference_path, start, duration)
     clock.append(time.perf_counter())
     estimator = choose_estimator(estimator, reference.size[0])
-    ignored = None if mask is None else read_mask(mask, reference.num_frames, start=start, duration=duration)
+    ignored = None if mask is None else read_mask(mask, reference.num_frames, size=reference.size, start=start, duration=duration)
     motion = measure_clip(reference.frames, estimator=estimator, mask=ignored)
     path = _even_times(motion.path(reference.times))
     fps = fps or (path.num_frames-1)/path.duration

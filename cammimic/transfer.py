@@ -17,13 +17,13 @@ import torch
 from .video import InputError, Video, atomic_path, centre_crop_box, contact_strip, probe_video, read_image, read_video, to_canvas, write_image, write_video
 from .homography import refuse_cuts
 from .path import CameraPath
-from .robust import measure_clip, read_mask
-from .preview import WeakVideo, choose_estimator, weak_video
+from .robust import read_mask
+from .preview import WeakVideo, weak_video
 from .backbone import Backbone, rare_token
 from .lora import add_lora, install_lora, lora_state, read_lora, scale_adapters, write_lora
 from .training import TrainingSettings, background_weights, train_motion, train_scene
 from .sampling import Guidance, SamplingSettings, latent_mask, sample_latents
-from .camerascore import CameraScore, _cropped_mask, measure_path, score_canvas, score_paths
+from .camerascore import CameraScore, measure_canvas, measure_path, score_paths
 
 # %% ../nbs/40_transfer.ipynb #56a51c6d
 NEUTRAL_REFERENCE, NEUTRAL_SCENE = 'a video', 'a picture'
@@ -89,23 +89,15 @@ def _measure_reference(reference, *, size:tuple, num_frames:int, start:float, du
     if num_frames < 2: raise InputError(f'num_frames must be at least 2, got {num_frames}')
     refuse_cuts(reference, start=start, duration=duration)
     video, aspect = read_video(reference, num_frames, start=start, duration=duration, max_side=1440), size[0]/size[1]
-    crop = centre_crop_box(video.size, aspect)
-    given = None if mask is None else _read_mask(mask, video, aspect, start=start, duration=duration)
-    estimator = choose_estimator('auto', crop[2])  # all as in `measure_path`
-    motion = measure_clip(to_canvas(video.frames, score_canvas(aspect) if estimator == 'robust' else crop[2:]), estimator=estimator, mask=given)
-    path, verdict = replace(motion.path(video.times), aspect=aspect), motion.verdict
+    given = None if mask is None else read_mask(mask, video.num_frames, size=video.size, start=start, duration=duration)
+    motion, times = measure_canvas(video, aspect=aspect, num_frames=num_frames, mask=given)
+    path, verdict = replace(motion.path(times), aspect=aspect), motion.verdict
     if verdict.level == 'unusable': raise InputError(f'the camera motion of {str(reference)!r} cannot be measured: {"; ".join(verdict.reasons)}; choose a part with more texture or slower motion by --start and --duration')
     label = path.label()
-    facts = dict(reference=Path(reference).name, start=start, duration=video.duration, source_size=list(video.size), crop=list(crop), estimator=motion.estimator, label=label,
+    facts = dict(reference=Path(reference).name, start=start, duration=video.duration, source_size=list(video.size), crop=list(centre_crop_box(video.size, aspect)), estimator=motion.estimator, label=label,
                  still=label == 'static', verdict_reference=dict(asdict(verdict), reasons=list(verdict.reasons)), moving_share=motion.moving, mask=None if mask is None else Path(mask).name)
-    return to_canvas(video.frames, size), path.resample(len(video.frames)), facts, motion.masks  # evenly spaced, as the result will be
-
-def _read_mask(path, video:Video, aspect:float, **window)->np.ndarray:
-    "The user's mask of a video's frames, cropped as they are."
-    mask = read_mask(path, video.num_frames, **window)
-    (height, width), size = mask.shape[-2:], video.size
-    if abs(np.log(width*size[1]/(height*size[0]))) > .02: raise InputError(f'the mask {str(path)!r} is {width}x{height} and the reference {size[0]}x{size[1]}; make it of the same shape')
-    return _cropped_mask(mask, video, np.arange(video.num_frames), aspect)
+    masks = motion.masks[np.abs(video.times[:, None]-times).argmin(axis=1)]
+    return to_canvas(video.frames, size), path.resample(len(video.frames)), facts, masks  # evenly spaced, as the result will be
 
 # %% ../nbs/40_transfer.ipynb #58bd92e8
 def canvas_size(
