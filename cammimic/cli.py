@@ -6,46 +6,24 @@
 __all__ = ['main', 'preview', 'motion', 'score']
 
 # %% ../nbs/41_cli.ipynb #d5760533
-import errno
-import json
 import math
 import shutil
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import click
 
 from . import __version__
+from .command import (Commands, NumFrames, Progress, backbone_option, device_option, duration_option, estimator_option, json_option, judgement, mask_option, remark, report, seed_option,
+    start_option, together)
 
 # %% ../nbs/41_cli.ipynb #60f2a742
-class _Commands(click.Group):
-    "A group of commands that end in a result or in one sentence."
-    def main(self, *args, standalone_mode:bool=True, **kwargs)->Any:
-        if not standalone_mode: return super().main(*args, standalone_mode=False, **kwargs)
-        try: status = super().main(*args, standalone_mode=False, **kwargs)
-        except BaseException as error:
-            status, sentence = _sentence(error)
-            if sentence is None: raise
-            click.echo(f'cammimic: {sentence}', err=True)
-        raise SystemExit(status if isinstance(status, int) else 0)
+_LATER = {'bench': ('cammimic.bench', 'Run or go on with a benchmark, and print its table.')}
 
-    def list_commands(self, context:click.Context)->list[str]: return list(self.commands) # In the order they are written
-
-def _sentence(error:BaseException)->tuple[int, str|None]:
-    "Exit status and sentence for what went wrong; no sentence where it is a bug."
-    from cammimic.video import InputError
-    if isinstance(error, (KeyboardInterrupt, click.Abort)): return 130, 'interrupted; nothing unfinished stands under a final name'
-    if isinstance(error, InputError): return 2, str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError' or 'allocate memory' in str(error): return 2, 'there is not enough memory for this: take a shorter --duration, fewer --num-frames or a smaller picture'
-    if isinstance(error, OSError) and error.errno != errno.EPIPE and error.strerror:
-        return 2, f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    if isinstance(error, click.UsageError) and error.ctx: return 2, f'{error.format_message().rstrip(".")}; see {error.ctx.command_path} --help'
-    if isinstance(error, click.ClickException): return 2, error.format_message()
-    return 1, None
-
-@click.group('cammimic', cls=_Commands, invoke_without_command=True, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
+@click.group('cammimic', cls=Commands, later=_LATER, invoke_without_command=True, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
 @click.version_option(__version__, message='cammimic %(version)s')
 @click.pass_context
 def main(
@@ -54,62 +32,19 @@ def main(
     "Give a photograph the camera motion of a reference video."
     if context.invoked_subcommand is None: click.echo(context.get_help())
 
-# %% ../nbs/41_cli.ipynb #b401e74f
-_start = click.option('--start', type=float, default=0., show_default=True, metavar='S', help='Seconds into the reference at which to begin.')
-_duration = click.option('--duration', type=float, metavar='S', help='Seconds of the reference to use; the rest if left out.')
-_device = click.option('--device', default='auto', show_default=True, metavar='NAME', help='Where to compute: auto, cpu, cuda, cuda:1, mps.')
-_seed = click.option('--seed', type=click.IntRange(0, 2**63-1), default=0, show_default=True, help='Seed of all randomness: the same seed gives the same video.')
-_as_json = click.option('--json', 'as_json', is_flag=True, help='Print the result as JSON and nothing else.')
-_estimator = click.option('--estimator', default='auto', show_default=True, metavar='NAME', help='How motion is measured: robust, sift-ransac (the paper\'s), dense, or auto: robust, and dense for clips less than 200 pixels wide.')
-_mask = click.option('--mask', metavar='M', help='Picture or video, white where something in the reference moves by itself; it is found if left out.')
-
-class _NumFrames(click.ParamType):
-    "A number of frames, or all of them."
-    name = 'N|all'
-    def convert(self, value:Any, param:Any, ctx:Any)->int|str:
-        if value in ('auto', 'all') or isinstance(value, int): return value
-        if value.isdecimal() and int(value) >= 2: return int(value)
-        self.fail(f'{value!r} must be a number of at least 2, or all', param, ctx)
-
-def _report(values:dict, rows:list[tuple[str, str]], as_json:bool)->None:
-    "Print a result: JSON alone, or a table of two columns."
-    if as_json: return click.echo(json.dumps(values, allow_nan=False))
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows: click.echo(f'{name:<{width}}  {text}')
-
-def _judgement(verdict:dict|None)->str:
-    "A verdict in words."
-    return 'not judged' if verdict is None else verdict['level'] + (f': {"; ".join(verdict["reasons"])}' if verdict['reasons'] else '')
-
-def _remark(text:str)->None:
-    "Say something beside the result."
-    click.echo(f'cammimic: {text}', err=True)
-
-# %% ../nbs/41_cli.ipynb #286541ca
-class _Progress:
-    "A bar for each phase, with its loss."
-    def __init__(self): self.bar, self.phase = None, None
-    def __call__(self, phase:str, step:int, steps:int, values:dict)->None:
-        from tqdm import tqdm
-        if phase != self.phase: self.phase, self.bar = phase, tqdm(total=steps, desc=phase, disable=None, leave=True)
-        self.bar.n = step
-        self.bar.set_postfix({name.removeprefix('loss_'): f'{value:.3f}' for name, value in values.items()}, refresh=False)
-        self.bar.refresh()
-        if step == steps: self.bar.close()
-
 # %% ../nbs/41_cli.ipynb #da61379b
 @main.command()
 @click.argument('reference')
 @click.argument('image')
 @click.option('--output', required=True, metavar='DRAFT.mp4', help='Video to write, .mp4 or .gif.')
-@_start
-@_duration
+@start_option
+@duration_option
 @click.option('--fit', is_flag=True, help='Begin from the largest crop that keeps the whole motion inside the picture.')
 @click.option('--border', type=click.Choice(['black', 'reflect', 'replicate', 'inpaint']), default='black', show_default=True, help='What fills the outside of the picture.')
 @click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that shows the photograph unmoved; a pull-back wants the last.')
 @click.option('--fps', type=float, metavar='F', help='Frames per second; as long as the reference if left out.')
-@_mask
-@_as_json
+@mask_option
+@json_option
 def preview(
     reference:str, # Clip whose motion is wanted
     image:str, # Photograph
@@ -120,19 +55,19 @@ def preview(
     from cammimic.preview import write_preview
     values = write_preview(reference, image, **options)
     width, height = values['size']
-    _report(values, [('output', values['output']), ('video', f'{width}x{height}, {values["num_frames"]} frames at {values["fps"]:.2f} per second'),
-        ('visible', f'{values["visible"]:.0%} of the pixels come from the photograph'), ('motion', f'{values["label"]}; {_judgement(values["verdict"])}'), ('time', f'{sum(values["seconds"].values()):.1f} s')], as_json)
+    report(values, [('output', values['output']), ('video', f'{width}x{height}, {values["num_frames"]} frames at {values["fps"]:.2f} per second'),
+        ('visible', f'{values["visible"]:.0%} of the pixels come from the photograph'), ('motion', f'{values["label"]}; {judgement(values["verdict"])}'), ('time', f'{sum(values["seconds"].values()):.1f} s')], as_json)
 
 # %% ../nbs/41_cli.ipynb #63e9760d
 @main.command()
 @click.argument('video')
-@_start
-@_duration
-@click.option('--num-frames', type=_NumFrames(), default='auto', help='Frames to use, evenly spaced; 16, or all where there are fewer, if left out.')
+@start_option
+@duration_option
+@click.option('--num-frames', type=NumFrames(), default='auto', help='Frames to use, evenly spaced; 16, or all where there are fewer, if left out.')
 @click.option('--plot', metavar='P.png', help='Draw path, curves, mask and residual motion into this file.')
-@_mask
-@_estimator
-@_as_json
+@mask_option
+@estimator_option
+@json_option
 def motion(
     video:str, # Video file
     as_json:bool, # Print JSON
@@ -149,16 +84,16 @@ def motion(
         ('zoom', f'{total["zoom"]:.3f}' + way(total['zoom']-1, 'grows', 'shrinks', 0.005)),
         ('roll', f'{total["roll"]:+.1f} degrees' + way(total['roll'], 'turns clockwise', 'turns counter-clockwise', 0.2)),
         ('pairs', f'{good} of {len(values["pairs"])} reliable'), *_trust(values), ('clip', f'{width}x{height}, {len(values["times"])} frames over {values["times"][-1]:.2f} s')]
-    if values['label'] == 'static': _remark('the camera of this clip stands still')
-    if not values['reliable']: _remark('the motion of this clip could not be measured reliably: too little texture, too dark, or no single camera motion')
-    _report(values, rows, as_json)
+    if values['label'] == 'static': remark('the camera of this clip stands still')
+    if not values['reliable']: remark('the motion of this clip could not be measured reliably: too little texture, too dark, or no single camera motion')
+    report(values, rows, as_json)
 
 def _trust(values:dict)->list[tuple[str, str]]:
     "Rows on how far a measured motion can be trusted."
     models = Counter(pair['model'] for pair in values['pairs'] if pair['reliable'])
     verdict, diagonal = values['verdict'], math.hypot(*values['size'])
     explained, spread = ('unknown' if v is None else text(v) for v, text in ((verdict['explained'], '{:.0%} of the textured picture'.format), (verdict['uncertainty'], lambda v: f'{v*diagonal/100:.2f} pixels a pair')))
-    return [('verdict', _judgement(verdict)), ('model', ', '.join(f'{name} ({count})' for name, count in models.most_common()) or 'none'),
+    return [('verdict', judgement(verdict)), ('model', ', '.join(f'{name} ({count})' for name, count in models.most_common()) or 'none'),
         ('explained', f'{explained}; {values["moving"]:.0%} of the frame moves by itself'), ('uncertainty', spread), ('estimator', values['estimator'])]
 
 # %% ../nbs/41_cli.ipynb #22f739aa
@@ -170,15 +105,15 @@ def _trust(values:dict)->list[tuple[str, str]]:
 @click.option('--workers', type=click.IntRange(1), default=2, show_default=True, metavar='N', help='Pairs that are scored at a time.')
 @click.option('--image', metavar='I', help='Photograph that GENERATED was to show.')
 @click.option('--prompt', metavar='T', help='What GENERATED was to show, in words.')
-@_mask
-@_start
-@_duration
+@mask_option
+@start_option
+@duration_option
 @click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that was to show the photograph unmoved.')
-@_estimator
+@estimator_option
 @click.option('--scene-model', metavar='ID', help='DINOv2 for the scene: hub id or folder; facebook/dinov2-base if left out.')
 @click.option('--text-model', metavar='ID', help='X-CLIP for the prompt: hub id or folder; microsoft/xclip-base-patch16-16-frames if left out.')
-@_device
-@_as_json
+@device_option
+@json_option
 def score(
     reference:str|None, # Clip whose motion was wanted
     generated:str|None, # Result
@@ -201,53 +136,47 @@ def score(
     _report_score(score_report(reference, generated, **options), options, as_json)
 
 # %% ../nbs/41_cli.ipynb #956820f4
-def _report_score(report:dict, options:dict, as_json:bool)->None:
+def _report_score(scores:dict, options:dict, as_json:bool)->None:
     "Print the scores of one result."
     def number(value, unit=''): return 'none' if value is None else f'{value:.3f}{unit}'
-    if report['reason']: _remark(report['reason'])
+    if scores['reason']: remark(scores['reason'])
     looks = [('scene', 'image', 'DINOv2, 1: the same scene'), ('ssim', 'image', 'aligned SSIM, 1: the photograph moved as the reference'), ('features', 'image', 'EfficientNet-Lite0, 1: the same scene'), ('text', 'prompt', 'X-CLIP, cosine with the prompt')]
-    _report(report, [('ratio', f'{number(report["ratio"])}  (0: the same motion, 1: no better than a still video)'),
-        ('displacement', f'{number(report["displacement"], " %")} of the diagonal a pair; a still video has {number(report["still_displacement"], " %")}'),
-        ('CameraScore', f'{number(report["camera_score"])}; a still video has {number(report["still_score"])}'),
-        ('pairs', f'{report["pairs_used"]} of {report["num_pairs"]} reliable in both clips'),
-        *[(name, _judgement(report[f'verdict_{key}'])) for name, key in (('reference', 'reference'), ('result', 'generated'))],
-        *[(name, f'none: {report[name]["reason"]}' if report[name]['value'] is None else f'{report[name]["value"]:.3f}  ({words})') for name, need, words in looks if need in options]], as_json)
+    report(scores, [('ratio', f'{number(scores["ratio"])}  (0: the same motion, 1: no better than a still video)'),
+        ('displacement', f'{number(scores["displacement"], " %")} of the diagonal a pair; a still video has {number(scores["still_displacement"], " %")}'),
+        ('CameraScore', f'{number(scores["camera_score"])}; a still video has {number(scores["still_score"])}'),
+        ('pairs', f'{scores["pairs_used"]} of {scores["num_pairs"]} reliable in both clips'),
+        *[(name, judgement(scores[f'verdict_{key}'])) for name, key in (('reference', 'reference'), ('result', 'generated'))],
+        *[(name, f'none: {scores[name]["reason"]}' if scores[name]['value'] is None else f'{scores[name]["value"]:.3f}  ({words})') for name, need, words in looks if need in options]], as_json)
 
 def _score_table(table:dict, options:dict, as_json:bool)->int:
     "Score a table of pairs, and list the bad ones; the exit status."
     from cammimic.measuring import score_pairs
-    bar = _Progress()
+    bar = Progress()
     done = score_pairs(table['pairs'], table['output'], workers=table['workers'], progress=lambda count, total, row: bar('pairs', count, total, {}), **options)
-    for row in done['failed']: _remark(f'line {row["line"]}: {row["error"]}')
-    _report(done, [('output', done['output']), ('pairs', f'{done["pairs"]}: {done["kept"]} kept, {done["scored"]} scored'), ('failed', str(len(done['failed'])))], as_json)
+    for row in done['failed']: remark(f'line {row["line"]}: {row["error"]}')
+    report(done, [('output', done['output']), ('pairs', f'{done["pairs"]}: {done["kept"]} kept, {done["scored"]} scored'), ('failed', str(len(done['failed'])))], as_json)
     return 2 if done['failed'] else 0
 
 # %% ../nbs/41_cli.ipynb #d6a58189
-def _together(*options:Callable)->Callable:
-    "Several options as one decorator."
-    def decorate(command):
-        for option in reversed(options): command = option(command)
-        return command
-    return decorate
-
-_backbone = click.option('--backbone', default='embedded', show_default=True, metavar='NAME', help='Text-to-video model: embedded, a hub id, or a folder in diffusers\' layout.')
-_learning = _together(
-    click.option('--reference-prompt', metavar='TEXT', help='What the reference shows; a neutral prompt if left out.'), _start, _duration, _mask,
+_learning = together(
+    click.option('--reference-prompt', metavar='TEXT', help='What the reference shows; a neutral prompt if left out.'), start_option, duration_option, mask_option,
     click.option('--mask-objects/--no-mask-objects', default=None, help='Keep what moves by itself in the reference out of the training; done by itself where it is 3 % or more of the picture.'),
     click.option('--num-frames', type=click.IntRange(2), metavar='N', help='Frames of the result; the model\'s own number if left out.'),
     click.option('--rank', type=click.IntRange(1), metavar='R', help='Rank of the LoRA; the model\'s own default if left out.'))
-_training = click.option('--train-steps', type=click.IntRange(0), default=150, show_default=True, metavar='N', help='Training steps of each stage.')
-_generating = _together(
+_training = together(
+    click.option('--train-steps', type=click.IntRange(0), metavar='N', help='Training steps of each stage; 150, or what --fast takes, if left out.'),
+    click.option('--fast', is_flag=True, help='A fraction of the training and sampling steps; the benchmark tells what it costs.'))
+_generating = together(
     click.option('--prompt', metavar='TEXT', help='What the picture shows; a neutral prompt if left out.'),
     click.option('--steps', type=click.IntRange(1), metavar='N', help='Sampling steps.'),
     click.option('--guidance-scale', type=float, metavar='S', help='Scale of classifier-free guidance.'),
     click.option('--strength', type=float, metavar='S', help='Noise to start from: 1 is pure noise, less stays nearer to the preview.'),
-    click.option('--homography-scale', type=click.FloatRange(0, .5), default=.4, show_default=True, metavar='L', help='Pull of the homography guidance, 0 to 0.5; 0 is none.'),
+    click.option('--homography-scale', type=click.FloatRange(0, .5), metavar='L', help='Pull of the homography guidance, 0 to 0.5; 0 is none.'),
     click.option('--mode', type=click.Choice(['x0', 'paper', 'noised']), default='x0', show_default=True, help='What the guidance pulls.'),
     click.option('--border', type=click.Choice(['reflect', 'black', 'replicate', 'inpaint']), default='reflect', show_default=True, help='What fills the preview\'s border before it guides.'),
     click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that shows the picture unmoved.'),
     click.option('--fps', type=click.FloatRange(.01, 1000), metavar='F', help='Frames per second; as long as the reference if left out.'))
-_running = _together(_backbone, _device, _seed, _as_json)
+_running = together(backbone_option, device_option, seed_option, json_option)
 
 # %% ../nbs/41_cli.ipynb #8ea02b9f
 def _load_model(name:str, device:str)->Any:
@@ -269,26 +198,33 @@ def _continued(output:str|Path)->Iterator[Path]:
     folder = Path(f'{output}.state')
     try: yield folder
     except (KeyboardInterrupt, ValueError):
-        if any(folder.glob('*')): _remark(f'what was learned so far is kept in {folder}; the same command goes on from there')
+        if any(folder.glob('*')): remark(f'what was learned so far is kept in {folder}; the same command goes on from there')
         raise
     shutil.rmtree(folder, ignore_errors=True)
 
-def _settings(backbone:Any, train_steps:int, *, steps, guidance_scale, strength, homography_scale, mode, border, anchor)->dict:
-    "Options of the command line as arguments of `apply_motion`."
+def _stage(train_steps:int|None, fast:bool, backbone:Any)->Any:
+    "How the stages are trained."
     from cammimic.training import TrainingSettings
-    from cammimic.transfer import GuidanceSettings, default_sampling
-    return dict(settings=TrainingSettings(steps=train_steps), sampling=default_sampling(backbone, steps=steps, guidance_scale=guidance_scale, strength=strength),
-                guidance=GuidanceSettings(scale=homography_scale, mode=mode, border=border, anchor=anchor))
+    from cammimic.transfer import fast_settings
+    settings = fast_settings(backbone)[0] if fast else TrainingSettings()
+    return settings if train_steps is None else replace(settings, steps=train_steps)
+
+def _settings(backbone:Any, train_steps:int|None, fast:bool, *, steps=None, guidance_scale=None, strength=None, homography_scale=None, **guidance)->dict:
+    "Options of the command line as arguments of `apply_motion`; None is the default."
+    from cammimic.transfer import GuidanceSettings, default_sampling, fast_settings
+    def given(**options): return {name: value for name, value in options.items() if value is not None}
+    return dict(settings=_stage(train_steps, fast, backbone), guidance=GuidanceSettings(**given(scale=homography_scale, **guidance)),
+                sampling=replace(fast_settings(backbone)[1] if fast else default_sampling(backbone), **given(steps=steps, guidance_scale=guidance_scale, strength=strength)))
 
 # %% ../nbs/41_cli.ipynb #94625305
 def _finish(result:Any, output:str|Path, as_json:bool, **extra)->None:
     "Write a result and report it."
     from cammimic.transfer import write_result
     facts = write_result(result, output, **extra)
-    if facts['still']: _remark('the reference hardly moves, so neither does the result')
+    if facts['still']: remark('the reference hardly moves, so neither does the result')
     def number(value): return 'none' if value is None else f'{value:.3f}'
-    _report(facts, [('output', str(output)), ('ratio', f'{number(facts["ratio"])} (0 is perfect, 1 is no better than a still video)'),
-        ('camera_score', f'{number(facts["camera_score"])} (a still video: {number(facts["still_score"])})'), ('pairs_used', f'{facts["pairs_used"]} of {facts["num_pairs"]}'), ('reference', _judgement(facts.get('verdict_reference'))),
+    report(facts, [('output', str(output)), ('ratio', f'{number(facts["ratio"])} (0 is perfect, 1 is no better than a still video)'),
+        ('camera_score', f'{number(facts["camera_score"])} (a still video: {number(facts["still_score"])})'), ('pairs_used', f'{facts["pairs_used"]} of {facts["num_pairs"]}'), ('reference', judgement(facts.get('verdict_reference'))),
         *([('note', facts['reason'])] if facts['reason'] else []), ('seconds', ', '.join(f'{phase} {seconds:.0f}' for phase, seconds in facts['seconds'].items()))], as_json)
 
 # %% ../nbs/41_cli.ipynb #670ce6ee
@@ -306,7 +242,7 @@ def _say_neutral(**prompts:str|None)->None:
     from cammimic.transfer import NEUTRAL_REFERENCE, NEUTRAL_SCENE
     neutral = dict(reference_prompt=NEUTRAL_REFERENCE, prompt=NEUTRAL_SCENE)
     for name, given in prompts.items():
-        if given is None: _remark(f'no --{name.replace("_", "-")} given, so "{neutral[name]}" stands in for it')
+        if given is None: remark(f'no --{name.replace("_", "-")} given, so "{neutral[name]}" stands in for it')
 
 # %% ../nbs/41_cli.ipynb #d5a37ab6
 @main.command('transfer')
@@ -314,8 +250,8 @@ def _say_neutral(**prompts:str|None)->None:
 @click.argument('image')
 @click.option('--output', default='transfer.mp4', show_default=True, metavar='OUT.mp4', help='Video to write, .mp4 or .gif; a strip and a JSON file come beside it.')
 @click.option('--aspect', default='reference', show_default=True, metavar='SHAPE', help='Shape of the result: reference, image, or W:H.')
-@_together(_learning, _training, _generating, _running)
-def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str, train_steps:int, as_json:bool, fps:float|None, aspect:str, prompt:str|None,
+@together(_learning, _training, _generating, _running)
+def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, fps:float|None, aspect:str, prompt:str|None,
               reference_prompt:str|None, start:float, duration:float|None, num_frames:int|None, rank:int|None, seed:int, mask:str|None, mask_objects:bool|None, **options:Any)->None:
     "Make a video of IMAGE with the camera motion of REFERENCE."
     _check_result(output, reference, image)
@@ -323,11 +259,11 @@ def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str,
     from cammimic.video import read_video, to_canvas
     model = _load_model(backbone, device)
     _say_neutral(reference_prompt=reference_prompt, prompt=prompt)
-    settings = _settings(model, train_steps, **options)
+    settings = _settings(model, train_steps, fast, **options)
     window = dict(start=start, duration=duration)
     with _continued(output) as states:
         result = run(reference, image, model, prompt=prompt, reference_prompt=reference_prompt, aspect=aspect, num_frames=num_frames, rank=rank, seed=seed, fps=fps,
-                     training=settings.pop('settings'), state_folder=states, progress=_Progress(), mask=mask, mask_objects=mask_objects, **window, **settings)
+                     training=settings.pop('settings'), state_folder=states, progress=Progress(), mask=mask, mask_objects=mask_objects, **window, **settings)
         shown = read_video(reference, len(result.frames), max_side=1440, **window).frames
         _finish(result, output, as_json, reference_frames=to_canvas(shown, tuple(result.facts['size'])))
 
@@ -336,30 +272,29 @@ def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str,
 @click.argument('reference')
 @click.option('--output', required=True, metavar='MOTION.safetensors', help='File to write: both adapters, the camera path, and what they need.')
 @click.option('--aspect', default='reference', show_default=True, metavar='SHAPE', help='Shape of the results: reference, or W:H.')
-@_together(_learning, _training, _running)
-def _learn(reference:str, *, output:str, aspect:str, backbone:str, device:str, train_steps:int, as_json:bool, reference_prompt:str|None, **options:Any)->None:
+@together(_learning, _training, _running)
+def _learn(reference:str, *, output:str, aspect:str, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, reference_prompt:str|None, **options:Any)->None:
     "Learn the camera motion of REFERENCE into a file, for `cammimic apply`."
     from cammimic.video import check_output, probe_video
     check_output(output, ('.safetensors',))
     size = probe_video(reference).size
-    from cammimic.training import TrainingSettings
     from cammimic.transfer import canvas_size, learn_motion
     model = _load_model(backbone, device)
     _say_neutral(reference_prompt=reference_prompt)
     with _continued(output) as states:
-        motion = learn_motion(reference, model, prompt=reference_prompt, size=canvas_size(model, aspect, reference_size=size), progress=_Progress(),
-                              settings=TrainingSettings(steps=train_steps), state_path=states/'motion.safetensors', **options)
+        motion = learn_motion(reference, model, prompt=reference_prompt, size=canvas_size(model, aspect, reference_size=size), progress=Progress(),
+                              settings=_stage(train_steps, fast, model), state_path=states/'motion.safetensors', **options)
         motion.save(output)
     facts = {name: motion.header[name] for name in ('reference', 'label', 'verdict_reference', 'size', 'num_frames', 'token', 'backbone', 'seed')}
-    _report(dict(facts, output=str(output)), [('output', str(output)), ('motion', f'{facts["label"]}; {_judgement(facts["verdict_reference"])}'), ('frames', f'{facts["num_frames"]} of {facts["size"][0]}x{facts["size"][1]}')], as_json)
+    report(dict(facts, output=str(output)), [('output', str(output)), ('motion', f'{facts["label"]}; {judgement(facts["verdict_reference"])}'), ('frames', f'{facts["num_frames"]} of {facts["size"][0]}x{facts["size"][1]}')], as_json)
 
 # %% ../nbs/41_cli.ipynb #5112991f
 @main.command('apply')
 @click.argument('motion')
 @click.argument('images', nargs=-1, required=True, metavar='IMAGE...')
 @click.option('--output', metavar='OUT.mp4|DIR', help='Video to write for one image, folder for several; the working folder if left out, with " moved" behind each name. With --json, one line for each.')
-@_together(_training, _generating, _running)
-def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:str, train_steps:int, as_json:bool, prompt:str|None, seed:int, fps:float|None, **options:Any)->None:
+@together(_training, _generating, _running)
+def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, prompt:str|None, seed:int, fps:float|None, **options:Any)->None:
     "Give each IMAGE the camera motion learned into MOTION.safetensors."
     from cammimic.video import InputError, read_image
     video = output is not None and Path(output).suffix.lower() in ('.mp4', '.gif')
@@ -371,30 +306,32 @@ def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:st
     from cammimic.transfer import Motion, apply_motion
     learned, model = Motion.load(motion), _load_model(backbone, device)
     _say_neutral(prompt=prompt)
-    settings = _settings(model, train_steps, **options)
+    settings = _settings(model, train_steps, fast, **options)
     for image, target in zip(images, targets):
         with _continued(target) as states:
-            result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=_Progress(), state_path=states/'scene.safetensors', **settings)
+            result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=Progress(), state_path=states/'scene.safetensors', **settings)
             _finish(result, target, as_json)
 
 # %% ../nbs/41_cli.ipynb #0521fe8a
 @main.command('demo')
 @click.option('--output', default='demo_output', show_default=True, metavar='DIR', help='Folder to write to.')
 @click.option('--control', is_flag=True, help='Run three times more without LoRA: with homography guidance, without it, and without it from pure noise.')
-@_together(_training, _device, _seed, _as_json)
-def _demo(*, output:str, control:bool, train_steps:int, device:str, seed:int, as_json:bool)->None:
+@together(_training, device_option, seed_option, json_option)
+def _demo(*, output:str, control:bool, train_steps:int|None, fast:bool, device:str, seed:int, as_json:bool)->None:
     "Run the whole method on a clip and a photograph that ship with cammimic."
     from importlib.resources import files
     from cammimic.video import check_output
     assets = files('cammimic')/'assets'
     check_output(Path(output)/'demo.mp4', ('.mp4',))
-    from cammimic.training import TrainingSettings
-    from cammimic.transfer import GuidanceSettings, default_sampling, read_reference, transfer as run
+    from cammimic.transfer import read_reference, transfer as run
     model, clip, picture = _load_model('embedded', device), str(assets/'demo_reference.mp4'), str(assets/'demo_image.jpg')
-    for name, steps, scale, strength in [('demo', train_steps, GuidanceSettings().scale, None)] + [('guidance_only', 0, GuidanceSettings().scale, None), ('control', 0, 0., None), ('control_noise', 0, 0., 1.)]*control:
-        target = Path(output)/f'{name}.mp4'
+    defaults = _settings(model, train_steps, fast)
+    untrained, unguided = replace(defaults['settings'], steps=0), replace(defaults['guidance'], scale=0.)
+    controls = dict(guidance_only=dict(settings=untrained), control=dict(settings=untrained, guidance=unguided), control_noise=dict(settings=untrained, guidance=unguided, sampling=replace(defaults['sampling'], strength=1.)))
+    for name, changes in {'demo': {}, **(controls if control else {})}.items():
+        target, settings = Path(output)/f'{name}.mp4', defaults | changes
         with _continued(target) as states:
             result = run(clip, picture, model, prompt='snow mountains over a brown meadow under a blue sky', reference_prompt='dark towers at night', seed=seed,
-                         training=TrainingSettings(steps=steps), guidance=GuidanceSettings(scale=scale), sampling=default_sampling(model, strength=strength), state_folder=states, progress=_Progress())
+                         training=settings.pop('settings'), state_folder=states, progress=Progress(), **settings)
             frames, _, _ = read_reference(clip, size=tuple(result.facts['size']), num_frames=len(result.frames))
             _finish(result, target, as_json, reference_frames=frames)

@@ -110,9 +110,13 @@ def weak_video(
     anchor:str|int='first', # Frame that shows the photograph unmoved
     fit:bool=False, # True: crop so that the whole path stays inside the photograph
     composition:str='compose', # 'compose' or 'sequential'
+    supersample:int=1, # Warped this many times larger, then averaged down: sharper where frames are much smaller than the photograph
 )->WeakVideo: # All frames with their masks
     "The weak video as arrays."
-    pairs = list(iterate_weak_video(image, path, size=size, border=border, anchor=anchor, fit=fit, composition=composition))
+    size, k = tuple(int(s) for s in size or image.shape[1::-1]), supersample
+    if k < 1: raise InputError(f'supersample must be at least 1, got {k}')
+    large = iterate_weak_video(image, path, size=(size[0]*k, size[1]*k), border=border, anchor=anchor, fit=fit, composition=composition)
+    pairs = [(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), mask.reshape(size[1], k, size[0], k).all((1, 3))) if k > 1 else (frame, mask) for frame, mask in large]
     return WeakVideo(np.stack([frame for frame, _ in pairs]), np.stack([mask for _, mask in pairs]))
 
 # %% ../nbs/05_preview.ipynb #aa0f8028

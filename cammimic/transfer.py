@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NEUTRAL_REFERENCE', 'NEUTRAL_SCENE', 'motion_prompt', 'phase_seed', 'Motion', 'read_reference', 'canvas_size',
-           'learn_motion', 'GuidanceSettings', 'Result', 'apply_motion', 'default_sampling', 'transfer', 'write_result']
+           'learn_motion', 'GuidanceSettings', 'Result', 'guided_video', 'apply_motion', 'default_sampling',
+           'fast_settings', 'transfer', 'write_result']
 
 # %% ../nbs/40_transfer.ipynb #5813cb51
 import json, time
@@ -181,6 +182,30 @@ class Result:
         "Everything that goes into the JSON file."
         return dict(self.facts, **self.score.to_dict())
 
+# %% ../nbs/40_transfer.ipynb #341b0f3c
+def guided_video(
+    backbone:Backbone, # Model, its adapters set as wanted
+    picture:np.ndarray, # Picture (H, W, 3) uint8 RGB
+    path:CameraPath, # Motion it is to show
+    *,
+    size:tuple, # Canvas, (width, height) in pixels
+    text:torch.Tensor, # Embedding of the prompt t_I, shape (1, L, D)
+    negative_text:torch.Tensor, # Embedding of the empty or negative prompt
+    sampling:SamplingSettings, # How to sample
+    guidance:GuidanceSettings=GuidanceSettings(), # Homography guidance
+    seed:int=0, # Seed of the whole transfer
+    progress:Callable|None=None, # Called as progress('sampling', step, steps, {})
+)->tuple[np.ndarray, WeakVideo]: # Frames (F, H, W, 3) uint8, and the weak video that guided them
+    "Phase 2 alone: sample a picture along a path with whatever adapters the model has."
+    box = centre_crop_box(picture.shape[1::-1], size[0]/size[1])
+    weak = weak_video(picture, path, size=size, border=guidance.border, anchor=guidance.anchor, composition=guidance.composition, supersample=int(np.clip(box[2]//size[0], 1, 4)))
+    z_P = backbone.encode_video(weak.frames).float()
+    mask = latent_mask(weak.mask, backbone.scale_factor).to(z_P) if guidance.mask else None
+    pull = Guidance(z_P, mask, scale=guidance.scale, mode=guidance.mode) if guidance.scale else None
+    generator = torch.Generator().manual_seed(phase_seed(seed, 'sampling'))
+    latents = sample_latents(backbone, text, negative_text, shape=z_P.shape, settings=sampling, guidance=pull, start=z_P, generator=generator, progress=progress)
+    return backbone.decode_latents(latents), weak
+
 # %% ../nbs/40_transfer.ipynb #06c25b75
 def apply_motion(
     motion:Motion, # Of `learn_motion` or `Motion.load`
@@ -201,8 +226,6 @@ def apply_motion(
     "Stage 2 and homography-guided sampling: a picture filmed with a learned motion."
     clock, sampling = _Clock(), sampling or default_sampling(backbone)
     picture, size = image if isinstance(image, np.ndarray) else read_image(image, max_side=4096), motion.size
-    weak = weak_video(picture, motion.path, size=size, border=guidance.border, anchor=guidance.anchor, composition=guidance.composition)
-    clock.lap('weak_video')
     install_lora(backbone, motion.tensors, motion.header)
     scene, t_I = prompt or NEUTRAL_SCENE, motion_prompt(prompt or NEUTRAL_SCENE, motion.token)
     text, negative = backbone.encode_prompt([t_I, negative_prompt])[:, None]
@@ -210,12 +233,7 @@ def apply_motion(
     install_lora(backbone, *lora_state(backbone))  # what a file would hold
     scale_adapters(backbone, spatial=lora_scales[0], temporal=lora_scales[1])
     clock.lap('scene')
-    z_P = backbone.encode_video(weak.frames).float()
-    mask = latent_mask(weak.mask, backbone.scale_factor).to(z_P) if guidance.mask else None
-    pull = Guidance(z_P, mask, scale=guidance.scale, mode=guidance.mode) if guidance.scale else None
-    generator = torch.Generator().manual_seed(phase_seed(seed, 'sampling'))
-    latents = sample_latents(backbone, text, negative, shape=z_P.shape, settings=sampling, guidance=pull, start=z_P, generator=generator, progress=progress)
-    frames = backbone.decode_latents(latents)
+    frames, weak = guided_video(backbone, picture, motion.path, size=size, text=text, negative_text=negative, sampling=sampling, guidance=guidance, seed=seed, progress=progress)
     clock.lap('sampling')
     facts = dict(motion.header, image=Path(image).name if not isinstance(image, np.ndarray) else None, image_crop=list(centre_crop_box(picture.shape[1::-1], size[0]/size[1])),
                  prompt=scene, sampling_prompt=t_I, negative_prompt=negative_prompt, scene_training=asdict(settings), sampling=asdict(sampling),
@@ -238,6 +256,13 @@ def default_sampling(
     "The sampling settings that suit a backbone."
     chosen = dict(guidance_scale=backbone.guidance_scale, **backbone.sampling)
     return SamplingSettings(**chosen | {name: value for name, value in options.items() if value is not None})
+
+def fast_settings(
+    backbone:Backbone, # Model
+)->tuple[TrainingSettings, SamplingSettings]: # Settings of both stages, and of sampling
+    "A quarter of the training steps and half of the sampling steps; the benchmark tells what they cost."
+    sampling = default_sampling(backbone)
+    return TrainingSettings(steps=40), replace(sampling, steps=max(1, sampling.steps//2))
 
 def _finish(frames:np.ndarray, weak:WeakVideo, motion:Motion, facts:dict, history:list, clock:_Clock, *, fps)->Result:
     "Measure what came out and gather the facts."
