@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PHASES', 'read_sources', 'move_caption', 'training_clip', 'psnr', 'train_autoencoder', 'training_batch',
            'velocity_loss', 'inflate', 'pretrain', 'export_embedded', 'temporal_layers_off', 'held_out_losses',
-           'pretraining_tables']
+           'pretraining_tables', 'write_tables']
 
-# %% ../nbs/14_pretraining.ipynb #4b7e1b91
-import csv, json, math, re, time
+# %% ../nbs/14_pretraining.ipynb #3622b8b2
+import csv, hashlib, json, math, re, shutil, time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -28,7 +28,7 @@ from .embedded import PatchAutoencoder, embedded_parts, load_embedded, load_imag
 def read_sources(
     folder:str|Path, # Folder with SOURCES.tsv and the pictures it names
     *,
-    split:str|None=None, # train, test or demo; None is all
+    split:str|None=None, # train, dev, test or demo; None is all
 )->list: # One dictionary a picture: file, kind, scene, split, caption, licence, author, source
     "The pictures that clips are rendered from."
     table = Path(folder)/'SOURCES.tsv'
@@ -163,7 +163,7 @@ def inflate(
         if type(module).__name__ == 'TemporalConvLayer': nn.init.zeros_(module.conv4[-1].weight); nn.init.zeros_(module.conv4[-1].bias)
     return video_unet
 
-# %% ../nbs/14_pretraining.ipynb #00bfce53
+# %% ../nbs/14_pretraining.ipynb #f883aad0
 def _weights(backbone:Backbone)->dict:
     "All trained tensors by name."
     return {f'{part}.{name}': w for part in ('unet', 'text_encoder') for name, w in getattr(backbone, part).state_dict().items()}
@@ -183,6 +183,7 @@ def _load_averaged(backbone:Backbone, path:Path)->int:
         getattr(backbone, part).load_state_dict({n.removeprefix(prefix): w for n, w in stored.items() if n.startswith(prefix)})
     return int(stored['step'])
 
+# %% ../nbs/14_pretraining.ipynb #09e04d7b
 def _load_run(path:Path, backbone:Backbone, optimizer, first_step:int)->tuple:
     "Take up a stored run; returns the step and the averaged weights."
     from safetensors.torch import load_file
@@ -206,7 +207,7 @@ def _save_run(folder:Path, backbone:Backbone, optimizer, *, step:int, averaged:d
     with open(folder/'losses.csv', 'a') as file: file.writelines(f'{s},{phase},{loss:.4f}\n' for s, phase, loss in losses)
     return []
 
-# %% ../nbs/14_pretraining.ipynb #3ba865fe
+# %% ../nbs/14_pretraining.ipynb #9d8b7c39
 def _train_run(folder:Path, backbone:Backbone, rows:list, phase_at, *, last:int, first_step:int=0, end:float=math.inf, learning_rate:float, average:float)->int:
     "Train until step `last` or until the clock says `end`; `phase_at(step)` names the phase. Returns the step reached."
     folder.mkdir(parents=True, exist_ok=True)
@@ -230,7 +231,7 @@ def _train_run(folder:Path, backbone:Backbone, rows:list, phase_at, *, last:int,
     if step > begin or not (folder/'run.safetensors').is_file(): _save_run(folder, backbone, optimizer, step=step, averaged=averaged, losses=losses)
     return step
 
-# %% ../nbs/14_pretraining.ipynb #4517fcd2
+# %% ../nbs/14_pretraining.ipynb #594d5ac4
 def pretrain(
     folder:str|Path, # Where the run is kept; an unfinished one there is continued
     *,
@@ -241,21 +242,20 @@ def pretrain(
     short_steps:int=4000, # Steps of short clips, before those of full length
     learning_rate:float=1e-3, # AdamW's learning rate, after 200 steps of warm-up
     average:float=.999, # Decay of the averaged weights
-    vae:PatchAutoencoder|None=None, # Autoencoder of a new run; None trains one
+    vae:PatchAutoencoder|None=None, # Autoencoder of a new run; None trains one first, which takes a quarter of an hour
     start:str|Path|None=None, # Model folder whose clip denoiser a new run goes on with, such as the shipped one; None starts from nothing
 )->Path: # The folder; `export_embedded` makes the shipped files of it
     "Train the embedded backbone, or go on training it."
     folder, rows, end = Path(folder), read_sources(sources, split='train'), time.monotonic() + 60*minutes
-    options = dict(end=end, learning_rate=learning_rate, average=average)
-    if not (folder/'vae').is_dir():
-        (read_tokenizer(start) if start else build_tokenizer(_vocabulary(sources))).save_pretrained(folder/'tokenizer')
-        (vae or (load_embedded(start).vae if start else _new_autoencoder(rows))).save_pretrained(folder/'vae')
-        (folder/'begun.json').write_text(json.dumps(dict(first_step=_steps_of(start) if start else 0)))
-    given, first_step = (PatchAutoencoder.from_pretrained(folder/'vae'), read_tokenizer(folder)), json.loads((folder/'begun.json').read_text())['first_step']
+    options, record = dict(end=end, learning_rate=learning_rate, average=average), _record(rows)
+    if not (folder/'begun.json').is_file(): _begin(folder, sources, rows, vae, start, record)
+    elif vae is not None or start is not None: raise InputError(f'there is a run in {str(folder)!r} already; go on with it without vae and start, or choose another folder')
+    begun = json.loads((folder/'begun.json').read_text())
+    if begun['sources'] != record: raise InputError(f'the training pictures of {str(sources)!r} are not those the run in {str(folder)!r} began with; choose another folder, and start= for its weights')
+    given, first_step = (PatchAutoencoder.from_pretrained(folder/'vae'), read_tokenizer(folder)), begun['first_step']
     video = Backbone(**embedded_parts(*given))
     if not (folder/'video'/'run.safetensors').is_file():
-        if start:
-            for part in ('unet', 'text_encoder'): getattr(video, part).load_state_dict(getattr(load_embedded(start), part).state_dict())
+        if begun['start']: _take_weights(video, load_embedded(folder/'start'))
         else:
             image = Backbone(**embedded_parts(*given, image=True))
             if _train_run(folder/'image', image, rows, lambda step: 'frames', last=image_steps, **options) < image_steps: return folder
@@ -264,11 +264,24 @@ def pretrain(
     _train_run(folder/'video', video, rows, lambda step: 'short' if step < short_steps else 'full', last=steps, first_step=first_step, **options)
     return folder
 
-def _steps_of(model:str|Path)->int:
-    "Training steps behind a model."
-    return json.loads((Path(model)/'training.json').read_text())['steps']
+# %% ../nbs/14_pretraining.ipynb #a0596568
+def _take_weights(backbone:Backbone, other:Backbone)->None:
+    "Copy denoiser and text encoder."
+    for part in ('unet', 'text_encoder'): getattr(backbone, part).load_state_dict(getattr(other, part).state_dict())
 
-# %% ../nbs/14_pretraining.ipynb #e85ed439
+def _record(rows:list)->str:
+    "What tells one set of training pictures from another."
+    return hashlib.sha256(json.dumps([[r['file'], r['caption'], r['kind']] for r in rows]).encode()).hexdigest()[:16]
+
+def _begin(folder:Path, sources, rows:list, vae:PatchAutoencoder|None, start:str|Path|None, record:str)->None:
+    "Lay out a new run; `begun.json` comes last."
+    if start: shutil.copytree(start, folder/'start', dirs_exist_ok=True)
+    (read_tokenizer(start) if start else build_tokenizer(_vocabulary(sources))).save_pretrained(folder/'tokenizer')
+    (vae or (load_embedded(start).vae if start else _new_autoencoder(rows))).save_pretrained(folder/'vae')
+    steps = json.loads((Path(start)/'training.json').read_text())['steps'] if start else 0
+    with atomic_path(folder/'begun.json') as temporary: Path(temporary).write_text(json.dumps(dict(first_step=steps, start=bool(start), sources=record)))
+
+# %% ../nbs/14_pretraining.ipynb #9bc7a5df
 _WORDS = '''a an the in on at of over under with and near behind inside between to from static camera pans tilts zooms rolls left right up down
 in out slowly fast motion still picture video clip photograph person man woman child dog cat bird horse car road street house houses building
 tower towers city mountain mountains hill hills river lake ocean beach desert rocks stone snow sky cloud clouds sun moon stars night day sunrise
@@ -285,7 +298,7 @@ def _new_autoencoder(rows:list)->PatchAutoencoder:
     frames = np.concatenate([training_clip(rows, np.random.default_rng([1, i]), num_frames=2)[0][:1] for i in range(8000)])
     return train_autoencoder(torch.from_numpy(frames).permute(0, 3, 1, 2).float()/127.5 - 1)
 
-# %% ../nbs/14_pretraining.ipynb #a904bf97
+# %% ../nbs/14_pretraining.ipynb #5f905876
 def _save_part(module:nn.Module, folder:Path, dtype:torch.dtype)->None:
     "Store a module in another dtype, readable by everyone."
     nn.Module.to(module, dtype).save_pretrained(folder)
@@ -299,19 +312,23 @@ def export_embedded(
 )->Path: # The folder
     "Write the averaged weights of a run as a model that `load_embedded` and `load_image_model` read."
     run, output, steps = Path(run), Path(output), {}
-    vae = PatchAutoencoder.from_pretrained(run/'vae')
+    vae, new = PatchAutoencoder.from_pretrained(run/'vae'), output.with_name(f'{output.name}.new')
     vae.register_to_config(_name_or_path='embedded')  # not the folder of this run
-    for part, folder in (('video', output), ('image', output/'image')):
+    if not (run/'video'/'run.safetensors').is_file(): raise InputError(f'the run in {str(run)!r} has no denoiser of clips yet; let it train on')
+    if (run/'start'/'image').is_dir(): shutil.copytree(run/'start'/'image', new/'image', dirs_exist_ok=True)
+    for part, folder in (('image', new/'image'), ('video', new)):
         if not (run/part/'run.safetensors').is_file(): continue
         backbone = Backbone(**embedded_parts(vae, read_tokenizer(run), image=part == 'image'))
         steps[part] = _load_averaged(backbone, run/part/'run.safetensors')
         for module in ('unet', 'text_encoder'): _save_part(getattr(backbone, module), folder/module, dtype)
-    _save_part(vae, output/'vae', dtype)
-    for part in ('tokenizer', 'scheduler'): getattr(backbone, part).save_pretrained(output/part)
-    (output/'training.json').write_text(json.dumps(dict(steps=steps['video'], image_steps=steps.get('image'))))
+    _save_part(vae, new/'vae', dtype)
+    for part in ('tokenizer', 'scheduler'): getattr(backbone, part).save_pretrained(new/part)
+    (new/'training.json').write_text(json.dumps(dict(steps=steps['video'], image_steps=steps.get('image'))))
+    if (output/'README.md').is_file(): shutil.copy(output/'README.md', new)
+    shutil.rmtree(output, ignore_errors=True); new.replace(output)
     return output
 
-# %% ../nbs/14_pretraining.ipynb #06d1b226
+# %% ../nbs/14_pretraining.ipynb #dbf82175
 @contextmanager
 def temporal_layers_off(
     unet:nn.Module, # `UNet3DConditionModel`
@@ -345,15 +362,15 @@ def held_out_losses(
         losses['model'].append(float(np.mean(errors))); losses['constant'].append(torch.cat(targets, 1).var(1).mean().item())
     return losses
 
-# %% ../nbs/14_pretraining.ipynb #6d386fa1
+# %% ../nbs/14_pretraining.ipynb #7c14a513
 def pretraining_tables(
     model:str|Path|None=None, # Model folder; None is the one that ships
     *,
     sources:str|Path='sources', # Folder of SOURCES.tsv
     num_clips:int=24, # Clips of the denoiser's table
 )->dict: # JSON-ready: decibels of held-out pictures, and losses by noise level
-    "Measure a model on scenes it was not trained on."
-    held_out = [r for r in read_sources(sources) if r['split'] in ('test', 'dev')]
+    "Measure a model on scenes kept for development."
+    held_out = read_sources(sources, split='dev')  # the final table of the benchmark has the others to itself
     backbone, levels = load_embedded(model), (50, 200, 400, 600, 800, 950)
     def decibels(frames):
         decoded = backbone.decode_latents(backbone.encode_video(frames))
@@ -369,3 +386,11 @@ def pretraining_tables(
 def _model_folder(model)->Path:
     "Where a model lies."
     return Path(model or str(files('cammimic')/'assets'/'embedded'))
+
+# %% ../nbs/14_pretraining.ipynb #75dc5715
+def write_tables(
+    output:str|Path, # JSON file to write
+    **options, # Of `pretraining_tables`
+)->None:
+    "Measure a model and keep the numbers."
+    with atomic_path(output) as temporary: Path(temporary).write_text(json.dumps(pretraining_tables(**options), indent=1))

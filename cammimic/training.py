@@ -26,8 +26,8 @@ class TrainingSettings:
     learning_rate:float=5e-4 # Adam's learning rate
     delta:float=.5 # Weight of the single-frame loss in stage 1, in (0, 1] (eq. 2)
     routing:str='disjoint' # `disjoint`: each loss trains its own adapter; `joint`: the clip loss trains both
-    masking:str='progressive' # Random masking of spatial layers in stage 1: `progressive`, `constant` or `none`
-    mask_probability:float=.2 # Share of layers that are off under `constant`
+    masking:str='progressive' # Random masking of spatial layers in stage 1: `progressive`, `constant`, `branch` or `none`
+    mask_probability:float=.2 # Share of layers that are off under `constant`; of steps that leave all of them out under `branch`
     debias:bool=False # Add MotionDirector's appearance-debiased term to the clip loss
     orthogonality:str|None='subspace' # Form of L_ortho in stage 2; None leaves it out
     orthogonality_weight:float=.1 # lambda of eq. 3
@@ -36,7 +36,7 @@ class TrainingSettings:
         if not self.learning_rate > 0: raise InputError(f'the learning rate must be positive, got {self.learning_rate}')
         if not 0 < self.delta <= 1: raise InputError(f'delta must lie in (0, 1], got {self.delta}')
         if not 0 <= self.mask_probability < 1: raise InputError(f'mask_probability must lie in [0, 1), got {self.mask_probability}')
-        choices = dict(routing=('disjoint', 'joint'), masking=('progressive', 'constant', 'none'), orthogonality=(None, *FORMS))
+        choices = dict(routing=('disjoint', 'joint'), masking=('progressive', 'constant', 'branch', 'none'), orthogonality=(None, *FORMS))
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f'{name} must be one of {", ".join(map(str, allowed))}, got {getattr(self, name)!r}')
@@ -48,10 +48,11 @@ def draw_mask(
     *,
     step:int, # Current step, from 0
     generator:torch.Generator, # Source of randomness
-)->list: # One boolean per layer, True is active; at least one is True
+)->list: # One boolean per layer, True is active; at least one is True, but under `branch`
     "Random mask of the spatial layers for one training step."
     draw, lucky = torch.rand(num_layers, generator=generator), torch.randint(num_layers, (1,), generator=generator)
     if settings.masking == 'none': return [True]*num_layers
+    if settings.masking == 'branch': return [bool(draw[0] >= settings.mask_probability)]*num_layers
     ramp = min(1., step / max(1., .75*settings.steps))
     keep = draw < (.1 + .9*ramp if settings.masking == 'progressive' else 1-settings.mask_probability)
     if not keep.any(): keep[lucky] = True
@@ -208,9 +209,11 @@ def train_motion(
         noise = torch.randn(latents.shape, generator=generator).to(latents.device)
         frame, anchor = torch.randint(num_frames, (2,), generator=generator).tolist()
         one = slice(frame, frame+1)
-        set_adapters(backbone, active=('spatial',), trainable=('spatial',)); mask_layers(backbone, 'spatial', keep=keep)
-        spatial = denoising_loss(backbone, latents[:, :, one], text, noise=noise[:, :, one], timestep=timestep)
-        (scale * (settings.delta * spatial)).backward()
+        spatial = torch.zeros(())
+        if any(keep):
+            set_adapters(backbone, active=('spatial',), trainable=('spatial',)); mask_layers(backbone, 'spatial', keep=keep)
+            spatial = denoising_loss(backbone, latents[:, :, one], text, noise=noise[:, :, one], timestep=timestep)
+            (scale * (settings.delta * spatial)).backward()
         set_adapters(backbone, trainable=('temporal',) if settings.routing == 'disjoint' else ADAPTERS); mask_layers(backbone, 'spatial', keep=keep)
         temporal = denoising_loss(backbone, latents, text, noise=noise, timestep=timestep, anchor=anchor if settings.debias else None, weights=weights)
         (scale * temporal).backward()

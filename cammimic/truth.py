@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COURSES_OF_TRUTH', 'progress_of', 'TruthPath', 'truth_paths', 'render_scene', 'TruthCase', 'truth_case',
-           'unguided_area', 'motion_measures', 'texture_distance', 'feature_distance', 'content_measures']
+           'unguided_area', 'motion_measures', 'texture_distance', 'seam_error', 'feature_distance', 'content_measures']
 
 # %% ../nbs/36_truth.ipynb #2ef02a40
 import math
@@ -73,7 +73,7 @@ class TruthPath:
 
 _FOV = 60.
 
-# %% ../nbs/36_truth.ipynb #f446701f
+# %% ../nbs/36_truth.ipynb #c6b2dd19
 _PATHS = dict(
     test=(('pan_right', 'steady', 14, 0, 0, 1), ('pan_left', 'steady', -14, 0, 0, 1), ('pan_right_fast', 'steady', 22, 0, 0, 1), ('pan_left_slow', 'steady', -7, 0, 0, 1),
         ('tilt_up', 'steady', 0, 9, 0, 1), ('tilt_down', 'steady', 0, -9, 0, 1), ('zoom_out', 'steady', 0, 0, 0, .72), ('zoom_out_slow', 'steady', 0, 0, 0, .86), ('zoom_in', 'steady', 0, 0, 0, 1.4),
@@ -94,7 +94,7 @@ def truth_paths(
     scenes = sorted({row['scene'] for row in read_sources(sources, split=split)})
     if len(scenes) < 2: raise InputError(f'{str(sources)!r} has {len(scenes)} scenes of the split {split!r}, two are needed')
     half = len(scenes)//2
-    return [TruthPath(name, course, *amounts, reference=scenes[k % len(scenes)], scene=scenes[(k+half) % len(scenes)], seed=k)
+    return [TruthPath(name, course, *amounts, reference=scenes[k % len(scenes)], scene=scenes[(k + half + k//len(scenes)) % len(scenes)], seed=k)  # no pair of scenes twice
             for k, (name, course, *amounts) in enumerate(_PATHS[split])]
 
 # %% ../nbs/36_truth.ipynb #18e81072
@@ -178,7 +178,7 @@ def _detail(frames:np.ndarray, area:np.ndarray)->float:
     across, down = np.diff(frames.astype(np.float32), axis=2)[:, :-1], np.diff(frames.astype(np.float32), axis=1)[:, :, :-1]
     return float((across**2 + down**2).mean(-1)[area[:, :-1, :-1]].mean())
 
-# %% ../nbs/36_truth.ipynb #94a45973
+# %% ../nbs/36_truth.ipynb #5aca7132
 def motion_measures(
     frames:np.ndarray, # Video at the model's size, (F, H, W, 3) uint8
     case:TruthCase, # What was asked for
@@ -189,12 +189,13 @@ def motion_measures(
     moved, inside = _warped_forward(frames, case.true_path)
     free = unguided_area(case.valid)
     both = free[1:] & _warped_forward(free[..., None].repeat(3, -1)*255, case.true_path)[0].min(-1).__gt__(254) & inside
-    left, change = np.abs(frames[1:]-moved).mean(-1), np.abs(frames[1:].astype(np.float32)-frames[:-1]).mean(-1)
+    soft = np.stack([cv2.GaussianBlur(f.astype(np.float32), (0, 0), _BLUR) for f in frames])
+    left, change = np.abs(soft[1:]-_warped_forward(soft, case.true_path)[0]).mean(-1), np.abs(soft[1:]-soft[:-1]).mean(-1)
     enough = both.sum() >= _LEAST_PIXELS
-    return dict(ratio=score.ratio, displacement=score.displacement, pairs=score.pairs_used, flicker=float(left[inside].mean()),
+    return dict(ratio=score.ratio, displacement=score.displacement, pairs=score.pairs_used, flicker=float(np.abs(frames[1:]-moved).mean(-1)[inside].mean()),
         residual=float(min(_WORST, left[both].sum()/max(change[both].sum(), 1e-6))) if enough else None, detail=_detail(frames, free)/_detail(case.answer, free) if enough else None)
 
-_LEAST_PIXELS, _WORST = 400, 3. # Fewest pixels of an area that is judged; residual of a fill that does not move at all
+_LEAST_PIXELS, _WORST, _BLUR = 400, 3., 1. # Fewest pixels of an area that is judged; residual of a fill that does not move at all; pixels
 
 # %% ../nbs/36_truth.ipynb #b9c56e93
 def _laplacian_patches(frames:np.ndarray, places:np.ndarray, level:int)->np.ndarray:
@@ -229,7 +230,21 @@ def texture_distance(
         values.append(np.abs(np.sort(a/scale @ directions, 0) - np.sort(b/scale @ directions, 0)).mean())
     return float(np.mean(values))
 
-# %% ../nbs/36_truth.ipynb #2d7acfc2
+# %% ../nbs/36_truth.ipynb #171b98a2
+def seam_error(
+    frames:np.ndarray, # Video, (F, H, W, 3) uint8
+    valid:np.ndarray, # True on one side of the border, (F, H, W)
+)->float: # Grey levels; 0 where the border cannot be seen, NaN where there is none
+    "How much the picture jumps at the border of the valid area."
+    across, beside = [], []
+    for video, side in ((frames, valid), (frames.swapaxes(1, 2), valid.swapaxes(1, 2))):
+        jump = np.abs(np.diff(video.astype(np.float32), axis=2)).mean(-1)
+        border = side[:, :, 1:] != side[:, :, :-1]
+        inner = border[:, :, 1:-1]
+        across.append(jump[:, :, 1:-1][inner]); beside.append((jump[:, :, :-2][inner] + jump[:, :, 2:][inner])/2)
+    return float(np.concatenate(across).mean() - np.concatenate(beside).mean()) if len(np.concatenate(across)) else math.nan
+
+# %% ../nbs/36_truth.ipynb #b9c6c8ac
 def feature_distance(
     frames:np.ndarray, # Video, (F, H, W, 3) uint8
     answer:np.ndarray, # The right one
@@ -261,10 +276,8 @@ def content_measures(
 )->dict: # Decibels, distances, and the seam error in grey levels; None where there is no such area
     "How well a video shows what it should."
     new, valid = ~case.valid, case.valid
-    def gradients(video): return np.stack(np.gradient(video.astype(np.float32), axis=(1, 2)))
-    near = np.stack([(cv2.dilate(a, np.ones((7, 7), np.uint8)) & cv2.dilate(b, np.ones((7, 7), np.uint8))) > 0 for a, b in zip(valid.astype(np.uint8), new.astype(np.uint8))])
     there = new.sum() >= _LEAST_PIXELS
     return dict(psnr_valid=_psnr_inside(frames, case.answer, valid), psnr_valid_decoded=_psnr_inside(frames, decoded, valid), psnr_new=_psnr_inside(frames, case.answer, new),
         feature=feature_distance(frames, case.answer, new, maps) if there and maps is not None else None,
         texture=texture_distance(frames, case.answer, new) if there else None,
-        seam=float(np.abs(gradients(frames)-gradients(case.answer)).mean((0, -1))[near].mean()) if there else None)
+        seam=seam_error(frames, valid) if there else None)
