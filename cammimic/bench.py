@@ -7,10 +7,11 @@ __all__ = ['SCALE_ROWS', 'WEAK_SCALE', 'MEASURES', 'COMPARISONS', 'Recipe', 'Met
            'run_task', 'model_digest', 'task_digest', 'read_result', 'Preset', 'run_bench', 'collect', 'bench_preset',
            'tables', 'command']
 
-# %% ../nbs/42_bench.ipynb #c4628194
+# %% ../nbs/42_bench.ipynb #5e0a6260
 import hashlib, json, math, signal, time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatch
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,7 +33,7 @@ from .comparison import as_text, compare, summary
 from .truth import TruthCase, TruthPath, content_measures, motion_measures, truth_case, truth_paths
 from .transfer import GuidanceSettings, default_sampling, fast_settings, guided_video, motion_prompt, phase_seed
 
-# %% ../nbs/42_bench.ipynb #9c6be0af
+# %% ../nbs/42_bench.ipynb #67996ec7
 @dataclass(frozen=True)
 class Recipe:
     "How adapters are trained."
@@ -55,7 +56,7 @@ class Method:
 
 SCALE_ROWS = ('answer', 'answer_decoded', 'still', 'weak_black', 'weak_reflect', 'weak_inpaint')
 
-# %% ../nbs/42_bench.ipynb #22cd945b
+# %% ../nbs/42_bench.ipynb #1591e34c
 WEAK_SCALE = .02 # lambda_G of the weak regime
 
 def truth_methods(
@@ -78,7 +79,7 @@ def truth_methods(
     rows += [Method(f'{name}_weak', recipe, noise, replace(guidance, mode='paper', scale=WEAK_SCALE)) for name, recipe in recipes.items()]
     return {row.name: row for row in rows}
 
-# %% ../nbs/42_bench.ipynb #9152fabf
+# %% ../nbs/42_bench.ipynb #1fe16cd2
 @dataclass
 class Workbench:
     "What every task needs, made once."
@@ -105,7 +106,7 @@ class Workbench:
             found[key] = (*lora_state(self.backbone), time.perf_counter()-begin)
         return found[key]
 
-# %% ../nbs/42_bench.ipynb #87df6e65
+# %% ../nbs/42_bench.ipynb #b42046b0
 def _train_first(backbone:Backbone, case:TruthCase, recipe:Recipe, seed:int)->None:
     "Stage 1 on the reference."
     text = backbone.encode_prompt(motion_prompt(case.prompts[0], rare_token(backbone.tokenizer, seed=seed)))
@@ -122,7 +123,7 @@ def _train_second(backbone:Backbone, case:TruthCase, recipe:Recipe, seed:int, fi
     picture = backbone.encode_video(to_canvas(case.image, case.answer.shape[2:0:-1])[None])
     train_scene(backbone, picture, backbone.encode_prompt(case.prompts[1]), settings=recipe.scene, seed=phase_seed(seed, 'scene'))
 
-# %% ../nbs/42_bench.ipynb #ba529b3e
+# %% ../nbs/42_bench.ipynb #25d77d71
 def _scale_row(name:str, case:TruthCase, decoded:np.ndarray)->np.ndarray:
     "The video of a row that needs no model."
     if name == 'answer': return case.answer
@@ -151,7 +152,7 @@ def make_video(
     frames, _ = guided_video(backbone, case.image, case.measured, size=bench.size, text=text, negative_text=negative, sampling=method.sampling, guidance=method.guidance, seed=seed)
     return frames, dict(seconds, sampling=time.perf_counter()-begin)
 
-# %% ../nbs/42_bench.ipynb #e5696956
+# %% ../nbs/42_bench.ipynb #7b3d30ea
 def run_task(
     bench:Workbench, # Model and sources
     method:Method, # What to do
@@ -163,11 +164,11 @@ def run_task(
     "Make one video and measure it."
     frames, seconds = make_video(bench, method, path, seed=seed)
     case, decoded = bench.open_case(path)
-    if strip is not None: write_image(strip, contact_strip({'': frames}, num_columns=8))
+    if strip is not None: write_image(strip, contact_strip({'reference': case.reference, 'answer': case.answer, method.name: frames}, num_columns=6, height=60))
     measures = motion_measures(frames, case) | content_measures(frames, case, decoded=decoded, maps=bench.maps)
     return dict(method=method.name, path=path.name, seed=seed, **measures, new_area=case.new_area, seconds={k: round(v, 2) for k, v in seconds.items()})
 
-# %% ../nbs/42_bench.ipynb #b6da03ed
+# %% ../nbs/42_bench.ipynb #7c35aeb8
 def model_digest(
     backbone:Backbone, # Model; adapters do not count
 )->str: # Sixteen digits
@@ -194,7 +195,7 @@ def task_digest(
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return digest
 
-# %% ../nbs/42_bench.ipynb #1a290920
+# %% ../nbs/42_bench.ipynb #491d3fe9
 def _task_file(folder:Path, method:str, path:str, seed:int)->Path: return Path(folder)/method/f'{path}-{seed}.json'
 
 def read_result(
@@ -224,7 +225,7 @@ def _work(bench:Workbench, tasks:list, folder:Path, strips:tuple)->list:
         file = _task_file(folder, method.name, path.name, seed)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            strip = file.with_suffix('.png') if method.name in strips and seed == 0 else None
+            strip = file.with_suffix('.jpg') if method.name in strips and seed == 0 else None
             result = dict(run_task(bench, method, path, seed=seed, strip=strip), digest=digest)
             with atomic_path(file) as temporary: Path(temporary).write_text(json.dumps(result))
         except (InputError, RuntimeError, ValueError, np.linalg.LinAlgError) as error:
@@ -232,14 +233,15 @@ def _work(bench:Workbench, tasks:list, folder:Path, strips:tuple)->list:
         results.append(result)
     return results
 
-# %% ../nbs/42_bench.ipynb #cdcd35db
+# %% ../nbs/42_bench.ipynb #3adbbd5b
 _bench = None # Of a worker process
 
 def _start_worker(backbone:str, sources:str, size:tuple)->None:
     "Load the model in a worker; Ctrl-C is the parent's affair."
     global _bench
+    from transformers.utils import logging
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1); logging.disable_progress_bar()
     _bench = Workbench(load_backbone(backbone), sources, size, load_feature_maps())
 
 def _work_in_worker(tasks:list, folder:Path, strips:tuple)->list: return _work(_bench, tasks, folder, strips)
@@ -260,7 +262,7 @@ def _log(folder:Path, event:str, **facts)->None:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder/'log.jsonl', 'a') as file: file.write(json.dumps(dict(date=time.strftime('%Y-%m-%d %H:%M'), event=event, cammimic=version('cammimic'), **facts)) + '\n')
 
-# %% ../nbs/42_bench.ipynb #197f6230
+# %% ../nbs/42_bench.ipynb #703b7409
 def run_bench(
     preset:Preset, # Tasks
     folder:str|Path, # Where results are kept
@@ -269,7 +271,7 @@ def run_bench(
     backbone:str='embedded', # Model of the worker processes
     sources:str|Path='nbs/sources', # Folder of SOURCES.tsv
     jobs:int=2, # Worker processes
-    strips:tuple=('full', 'guidance_only'), # Methods whose first seed leaves a picture
+    strips:tuple=('full',), # Methods whose first seed leaves a picture
     progress:Callable|None=None, # Called as progress(done, total, result) after each task
 )->dict: # Numbers of tasks: total, kept, computed, failed
     "Do the tasks that are not done."
@@ -294,7 +296,7 @@ def run_bench(
     finally: _log(folder, 'end', **counts, failures=failed[:20])
     return counts
 
-# %% ../nbs/42_bench.ipynb #767d149e
+# %% ../nbs/42_bench.ipynb #ec367b1a
 MEASURES = dict(ratio='motion, whole frame', residual='motion, unguided area', detail='detail there', psnr_valid='PSNR valid area', psnr_valid_decoded='PSNR to decoded answer',
                 psnr_new='PSNR new area', feature='features, new area', texture='texture, new area', flicker='flicker', seam='seam error')
 def collect(
@@ -309,7 +311,7 @@ def collect(
     def column(rows, measure): return np.array([np.mean([value(r, measure, k) for r in row]) if all(row) else math.nan for k, row in enumerate(rows)])
     return {name: {measure: column(rows, measure) for measure in MEASURES} for name, rows in found.items() if any(all(row) for row in rows)}
 
-# %% ../nbs/42_bench.ipynb #47738cb3
+# %% ../nbs/42_bench.ipynb #7e68e52d
 COMPARISONS = ( # Name, method, the one it is compared with, measure (lower is better)
     ('features better than reflection', 'full', 'weak_reflect', 'feature'),
     ('texture better than reflection', 'full', 'weak_reflect', 'texture'),
@@ -317,7 +319,7 @@ COMPARISONS = ( # Name, method, the one it is compared with, measure (lower is b
     ('adapters move the unguided area', 'full_noise', 'guidance_only_noise', 'residual'),
     ('orthogonality keeps the motion', 'full', 'no_orthogonality', 'residual'))
 
-# %% ../nbs/42_bench.ipynb #b770ca61
+# %% ../nbs/42_bench.ipynb #abbc21b7
 def _sweep(backbone:Backbone)->list:
     "Departures from the fast default, one at a time."
     full = truth_methods(backbone)['full']
@@ -358,26 +360,28 @@ def tables(
         found['full'].update({f'{name}, fast': columns for name, columns in same.items()})
     return {part: table for part, table in found.items() if table}
 
-# %% ../nbs/42_bench.ipynb #8be62421
+# %% ../nbs/42_bench.ipynb #d9116cf9
 @click.command('bench')
 @click.option('--preset', type=click.Choice(['truth', 'sweep']), default='truth', show_default=True, help='Which benchmark.')
 @click.option('--output', metavar='DIR', help='Folder of the results, which are kept and added to; nbs/results/PRESET if left out.')
 @click.option('--sources', default='nbs/sources', show_default=True, metavar='DIR', help='Folder of SOURCES.tsv, in a clone of the repository.')
 @click.option('--jobs', type=click.IntRange(1), default=2, show_default=True, metavar='N', help='Processes that work at a time, one thread each.')
-@click.option('--only', multiple=True, metavar='METHOD', help='Compute this method alone; may be given several times.')
+@click.option('--only', multiple=True, metavar='METHOD', help='Compute this method alone, or those of a pattern such as strength_*; may be given several times.')
 @click.option('--table', is_flag=True, help='Compute nothing, print the tables of what is there.')
 @json_option
 def command(*, preset:str, output:str|None, sources:str, jobs:int, only:tuple, table:bool, as_json:bool)->int|None:
     "Run or go on with a benchmark, and print its tables."
+    from transformers.utils import logging
+    logging.disable_progress_bar()
     folder, backbone, bar, counts = Path(output or f'nbs/results/{preset}'), load_backbone(), Progress(), {}
     parts = bench_preset(preset, backbone, sources)
-    unknown = set(only) - {m.name for p in parts.values() for m in p.methods}
-    if unknown: raise InputError(f'unknown method {min(unknown)!r}; choose from {", ".join(m.name for m in next(iter(parts.values())).methods)}')
+    for pattern in only:
+        if not any(fnmatch(m.name, pattern) for p in parts.values() for m in p.methods): raise InputError(f'unknown method {pattern!r}; choose from {", ".join(m.name for m in next(iter(parts.values())).methods)}')
     if not table:
         try: load_feature_maps()
         except MissingScore as error: raise InputError(str(error)) from None
         for part, tasks in parts.items():
-            wanted = replace(tasks, methods=tuple(m for m in tasks.methods if not only or m.name in only))
+            wanted = replace(tasks, methods=tuple(m for m in tasks.methods if not only or any(fnmatch(m.name, pattern) for pattern in only)))
             counts[part] = run_bench(wanted, folder/part, sources=sources, jobs=jobs, progress=lambda done, total, result: bar(part, done, total, {}))
     found = tables(parts, folder, task_digest(backbone, sources))
     complete = 'fast' in found and all(np.isfinite(found['fast'].get(m, dict(ratio=np.array([np.nan])))['ratio']).all() for c in COMPARISONS for m in c[1:3])

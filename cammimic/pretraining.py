@@ -7,8 +7,8 @@ __all__ = ['PHASES', 'read_sources', 'move_caption', 'training_clip', 'psnr', 't
            'velocity_loss', 'inflate', 'pretrain', 'export_embedded', 'temporal_layers_off', 'held_out_losses',
            'pretraining_tables', 'write_tables']
 
-# %% ../nbs/14_pretraining.ipynb #3622b8b2
-import csv, hashlib, json, math, re, shutil, time
+# %% ../nbs/14_pretraining.ipynb #f88a6c04
+import copy, csv, hashlib, json, math, re, shutil, time
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -77,7 +77,7 @@ def training_clip(
     brighter = (255 * (frames/255)**generator.uniform(.75, 1.35)).astype(np.uint8)
     return brighter, row['caption'], move
 
-# %% ../nbs/14_pretraining.ipynb #fbd9b41a
+# %% ../nbs/14_pretraining.ipynb #19b78b76
 def psnr(
     first:torch.Tensor, # Pixels (B, 3, H, W) in [-1, 1]
     second:torch.Tensor, # Pixels of the same shape
@@ -92,12 +92,13 @@ def train_autoencoder(
     batch_size:int=16, # Pictures a step
     learning_rate:float=1e-3, # At its highest, after 100 steps; then it falls as a cosine
     seed:int=0, # Seed of weights and batches
+    start:PatchAutoencoder|None=None, # Autoencoder to go on with; None begins with PCA
     **config, # Arguments of `PatchAutoencoder`
 )->PatchAutoencoder: # Trained, with `scaling_factor` set so that latents have spread 1
     "Fit PCA, then learn the rest by squared error, with a cosine learning rate."
     torch.manual_seed(seed); generator = torch.Generator().manual_seed(seed)
-    vae = PatchAutoencoder(**config).fit_pca(pixels)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=learning_rate, weight_decay=1e-4)
+    vae = PatchAutoencoder(**config).fit_pca(pixels) if start is None else copy.deepcopy(start).train().requires_grad_()
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=learning_rate, betas=(.9, .99), weight_decay=1e-4)
     for step in range(steps):
         for group in optimizer.param_groups: group['lr'] = learning_rate * min(1, step/100) * max(.02, (1+math.cos(math.pi*step/steps))/2)
         batch = pixels[torch.randint(len(pixels), (batch_size,), generator=generator)]

@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from cammimic import embedded
 from cammimic.backbone import Backbone, build_tokenizer
 from cammimic.embedded import PatchAutoencoder, embedded_parts, load_embedded
-from cammimic.pretraining import read_sources, training_batch, velocity_loss
+from cammimic.pretraining import read_sources, training_batch
 from cammimic.video import atomic_path
 
 ROUNDS = 7
