@@ -168,7 +168,7 @@ def run_task(
     measures = motion_measures(frames, case) | content_measures(frames, case, decoded=decoded, maps=bench.maps)
     return dict(method=method.name, path=path.name, seed=seed, **measures, new_area=case.new_area, seconds={k: round(v, 2) for k, v in seconds.items()})
 
-# %% ../nbs/42_bench.ipynb #7c35aeb8
+# %% ../nbs/42_bench.ipynb #3093ee29
 def model_digest(
     backbone:Backbone, # Model; adapters do not count
 )->str: # Sixteen digits
@@ -179,7 +179,7 @@ def model_digest(
             digest.update(name.encode()); digest.update(weight.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
-_MEASURES = 2 # Counts changes of what is measured
+_MEASURES = 3 # Counts changes of what is measured
 
 def task_digest(
     backbone:Backbone, # Model

@@ -230,7 +230,7 @@ def texture_distance(
         values.append(np.abs(np.sort(a/scale @ directions, 0) - np.sort(b/scale @ directions, 0)).mean())
     return float(np.mean(values))
 
-# %% ../nbs/36_truth.ipynb #171b98a2
+# %% ../nbs/36_truth.ipynb #50a8f479
 def seam_error(
     frames:np.ndarray, # Video, (F, H, W, 3) uint8
     valid:np.ndarray, # True on one side of the border, (F, H, W)
@@ -242,7 +242,7 @@ def seam_error(
         border = side[:, :, 1:] != side[:, :, :-1]
         inner = border[:, :, 1:-1]
         across.append(jump[:, :, 1:-1][inner]); beside.append((jump[:, :, :-2][inner] + jump[:, :, 2:][inner])/2)
-    return float(np.concatenate(across).mean() - np.concatenate(beside).mean()) if len(np.concatenate(across)) else math.nan
+    return float(abs(np.concatenate(across).mean() - np.concatenate(beside).mean())) if len(np.concatenate(across)) else math.nan
 
 # %% ../nbs/36_truth.ipynb #b9c6c8ac
 def feature_distance(
