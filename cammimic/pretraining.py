@@ -111,7 +111,7 @@ def train_autoencoder(
     vae.register_to_config(scaling_factor=1/spread)
     return vae.eval()
 
-# %% ../nbs/14_pretraining.ipynb #b57d6a2e
+# %% ../nbs/14_pretraining.ipynb #c47cfea0
 PHASES = {'frames': (1, 32), 'short': (8, 4), 'full': (16, 2)} # Frames of a clip and clips of a batch, in the order of training
 
 def training_batch(
@@ -137,7 +137,8 @@ def velocity_loss(
     batch:tuple, # Of `training_batch`
     *,
     generator:torch.Generator, # Source of noise and time steps
-)->torch.Tensor: # Scalar; 1 is what the best constant gets in pure noise
+    snr_gamma:float|None=None, # Weigh time steps by min(SNR, snr_gamma)/(SNR + 1); None: all alike
+)->torch.Tensor: # Scalar; without weights, 1 is what the best constant gets in pure noise
     "Mean squared error of the predicted velocity."
     frames, captions = batch
     latents = torch.cat([backbone.encode_video(f, chunk_size=32) for f in frames])
@@ -147,7 +148,11 @@ def velocity_loss(
     noise = torch.randn(latents.shape, generator=generator)
     tokens = backbone.tokenizer(captions, padding='max_length', truncation=True, return_tensors='pt').input_ids
     prediction = backbone.denoise(backbone.scheduler.add_noise(latents, noise, timestep), timestep, backbone.text_encoder(tokens).last_hidden_state)
-    return F.mse_loss(prediction, backbone.scheduler.get_velocity(latents, noise, timestep))
+    error = (prediction - backbone.scheduler.get_velocity(latents, noise, timestep)).square().flatten(1).mean(1)
+    if snr_gamma is None: return error.mean()
+    alpha = backbone.scheduler.alphas_cumprod[timestep]
+    snr = alpha/(1-alpha)
+    return (error*snr.clamp(max=snr_gamma)/(snr+1)).mean()
 
 # %% ../nbs/14_pretraining.ipynb #c4318256
 @torch.no_grad()
@@ -208,8 +213,8 @@ def _save_run(folder:Path, backbone:Backbone, optimizer, *, step:int, averaged:d
     with open(folder/'losses.csv', 'a') as file: file.writelines(f'{s},{phase},{loss:.4f}\n' for s, phase, loss in losses)
     return []
 
-# %% ../nbs/14_pretraining.ipynb #9d8b7c39
-def _train_run(folder:Path, backbone:Backbone, rows:list, phase_at, *, last:int, first_step:int=0, end:float=math.inf, learning_rate:float, average:float)->int:
+# %% ../nbs/14_pretraining.ipynb #26b7e674
+def _train_run(folder:Path, backbone:Backbone, rows:list, phase_at, *, last:int, first_step:int=0, end:float=math.inf, learning_rate:float, average:float, snr_gamma:float|None)->int:
     "Train until step `last` or until the clock says `end`; `phase_at(step)` names the phase. Returns the step reached."
     folder.mkdir(parents=True, exist_ok=True)
     for part in (backbone.unet, backbone.text_encoder): part.train().requires_grad_()
@@ -221,7 +226,7 @@ def _train_run(folder:Path, backbone:Backbone, rows:list, phase_at, *, last:int,
     begin, losses = step, []
     while step < last and time.monotonic() < end:
         phase = phase_at(step)
-        loss = velocity_loss(backbone, training_batch(rows, step, phase=phase), generator=torch.Generator().manual_seed(step))
+        loss = velocity_loss(backbone, training_batch(rows, step, phase=phase), generator=torch.Generator().manual_seed(step), snr_gamma=snr_gamma)
         for group in optimizer.param_groups: group['lr'] = learning_rate * min(1, (step-first_step+1)/200)
         optimizer.zero_grad(); loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.); optimizer.step()
@@ -232,7 +237,7 @@ def _train_run(folder:Path, backbone:Backbone, rows:list, phase_at, *, last:int,
     if step > begin or not (folder/'run.safetensors').is_file(): _save_run(folder, backbone, optimizer, step=step, averaged=averaged, losses=losses)
     return step
 
-# %% ../nbs/14_pretraining.ipynb #594d5ac4
+# %% ../nbs/14_pretraining.ipynb #ed78ba1e
 def pretrain(
     folder:str|Path, # Where the run is kept; an unfinished one there is continued
     *,
@@ -243,12 +248,13 @@ def pretrain(
     short_steps:int=4000, # Steps of short clips, before those of full length
     learning_rate:float=1e-3, # AdamW's learning rate, after 200 steps of warm-up
     average:float=.999, # Decay of the averaged weights
+    snr_gamma:float|None=math.inf, # Weighs the time steps, as in `velocity_loss`; the first 2900 steps of the shipped model had None
     vae:PatchAutoencoder|None=None, # Autoencoder of a new run; None trains one first, which takes a quarter of an hour
     start:str|Path|None=None, # Model folder whose clip denoiser a new run goes on with, such as the shipped one; None starts from nothing
 )->Path: # The folder; `export_embedded` makes the shipped files of it
     "Train the embedded backbone, or go on training it."
     folder, rows, end = Path(folder), read_sources(sources, split='train'), time.monotonic() + 60*minutes
-    options, record = dict(end=end, learning_rate=learning_rate, average=average), _record(rows)
+    options, record = dict(end=end, learning_rate=learning_rate, average=average, snr_gamma=snr_gamma), _record(rows)
     if not (folder/'begun.json').is_file(): _begin(folder, sources, rows, vae, start, record)
     elif vae is not None or start is not None: raise InputError(f'there is a run in {str(folder)!r} already; go on with it without vae and start, or choose another folder')
     begun = json.loads((folder/'begun.json').read_text())
@@ -363,7 +369,7 @@ def held_out_losses(
         losses['model'].append(float(np.mean(errors))); losses['constant'].append(torch.cat(targets, 1).var(1).mean().item())
     return losses
 
-# %% ../nbs/14_pretraining.ipynb #7c14a513
+# %% ../nbs/14_pretraining.ipynb #752be8f3
 def pretraining_tables(
     model:str|Path|None=None, # Model folder; None is the one that ships
     *,
@@ -382,11 +388,7 @@ def pretraining_tables(
     with temporal_layers_off(backbone.unet): rows['temporal layers off'] = held_out_losses(backbone, clips, levels=levels)
     rows['single frames'] = held_out_losses(load_image_model(model), clips, levels=levels)
     return dict(levels=levels, clips=num_clips, psnr_photographs=whole, psnr_clips=round(float(np.mean([decibels(f) for f, _, _ in clips])), 2),
-        losses={name: [round(v, 4) for v in row['model']] for name, row in rows.items()} | {'best constant': [round(v, 4) for v in rows['clips']['constant']]}, training=json.loads((_model_folder(model)/'training.json').read_text()))
-
-def _model_folder(model)->Path:
-    "Where a model lies."
-    return Path(model or str(files('cammimic')/'assets'/'embedded'))
+        losses={name: [round(v, 4) for v in row['model']] for name, row in rows.items()} | {'best constant': [round(v, 4) for v in rows['clips']['constant']]}, training=json.loads((Path(model or str(files('cammimic')/'assets'/'embedded'))/'training.json').read_text()))
 
 # %% ../nbs/14_pretraining.ipynb #75dc5715
 def write_tables(
