@@ -6,20 +6,19 @@
 __all__ = ['COURSES_OF_TRUTH', 'progress_of', 'TruthPath', 'truth_paths', 'render_scene', 'TruthCase', 'truth_case',
            'unguided_area', 'motion_measures', 'texture_distance', 'seam_error', 'feature_distance', 'content_measures']
 
-# %% ../nbs/36_truth.ipynb #2ef02a40
+# %% ../nbs/36_truth.ipynb #b5b44991
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Callable
 import cv2
 import numpy as np
-from .video import InputError, read_image
+from .video import InputError
 from .path import CameraPath
 from .preview import iterate_weak_video
 from .robust import measure_clip
 from .render import camera_rotation, panorama_view, path_of_views, render_views, view_homography
-from .pretraining import read_sources
+from .pretraining import read_sources, source_picture
 from .camerascore import score_paths
 
 # %% ../nbs/36_truth.ipynb #d79185bc
@@ -97,12 +96,7 @@ def truth_paths(
     return [TruthPath(name, course, *amounts, reference=scenes[k % len(scenes)], scene=scenes[(k + half + k//len(scenes)) % len(scenes)], seed=k)  # no pair of scenes twice
             for k, (name, course, *amounts) in enumerate(_PATHS[split])]
 
-# %% ../nbs/36_truth.ipynb #18e81072
-@lru_cache(maxsize=32)
-def _picture(file)->np.ndarray:
-    "A source picture, read once."
-    return read_image(file)
-
+# %% ../nbs/36_truth.ipynb #de218716
 def render_scene(
     row:dict, # Source, of `read_sources`
     path:TruthPath, # Camera path
@@ -111,7 +105,7 @@ def render_scene(
     size:tuple=(80, 48), # Width and height of the frames, pixels
 )->np.ndarray: # Frames (F, H, W, 3) uint8
     "A source filmed along a path."
-    picture, generator = _picture(row['path']), np.random.default_rng([path.seed, 11])
+    picture, generator = source_picture(row['path']), np.random.default_rng([path.seed, 11])
     if row['kind'] == 'photo': return render_views(picture, path.views(num_frames), size=size)
     start = camera_rotation(0, generator.normal()*8) @ camera_rotation(generator.uniform(0, 360))
     return np.stack([panorama_view(picture, r @ start, fov=f, size=size) for r, f in zip(*path.cameras(num_frames))])
