@@ -273,7 +273,7 @@ def pretrain(
     _train_run(folder/'video', video, rows, lambda step: 'short' if step < short_steps else 'full', last=steps, first_step=first_step, **options)
     return folder
 
-# %% ../nbs/14_pretraining.ipynb #a0596568
+# %% ../nbs/14_pretraining.ipynb #1009e3bd
 def _take_weights(backbone:Backbone, other:Backbone)->None:
     "Copy denoiser and text encoder."
     for part in ('unet', 'text_encoder'): getattr(backbone, part).load_state_dict(getattr(other, part).state_dict())
@@ -285,22 +285,19 @@ def _record(rows:list)->str:
 def _begin(folder:Path, sources, rows:list, vae:PatchAutoencoder|None, start:str|Path|None, record:str)->None:
     "Lay out a new run; `begun.json` comes last."
     if start: shutil.copytree(start, folder/'start', dirs_exist_ok=True)
-    (read_tokenizer(start) if start else build_tokenizer(_vocabulary(sources))).save_pretrained(folder/'tokenizer')
+    words = sorted({w for row in read_sources(sources) for w in re.findall('[a-z]+', row['caption'])} | set(_WORDS))  # one token each
+    (read_tokenizer(start) if start else build_tokenizer(words)).save_pretrained(folder/'tokenizer')
     (vae or (load_embedded(start).vae if start else _new_autoencoder(rows))).save_pretrained(folder/'vae')
     steps = json.loads((Path(start)/'training.json').read_text())['steps'] if start else 0
     with atomic_path(folder/'begun.json') as temporary: Path(temporary).write_text(json.dumps(dict(first_step=steps, start=bool(start), sources=record)))
 
-# %% ../nbs/14_pretraining.ipynb #9bc7a5df
+# %% ../nbs/14_pretraining.ipynb #9ab1827b
 _WORDS = '''a an the in on at of over under with and near behind inside between to from static camera pans tilts zooms rolls left right up down
 in out slowly fast motion still picture video clip photograph person man woman child dog cat bird horse car road street house houses building
 tower towers city mountain mountains hill hills river lake ocean beach desert rocks stone snow sky cloud clouds sun moon stars night day sunrise
 sunset dawn forest wood tree trees flower flowers garden meadow grass lawn field island bridge boat ship train table chair window door wall floor
 room studio hall lobby kitchen castle church temple market warehouse workshop fire water stream sea harbour rain fog light lights dark bright red
 orange yellow green blue purple pink white black grey brown gold old new small large tall long wide empty calm sunny rocky snowy'''.split()
-
-def _vocabulary(sources)->list:
-    "Words that become one token each."
-    return sorted({w for row in read_sources(sources) for w in re.findall('[a-z]+', row['caption'])} | set(_WORDS))
 
 def _new_autoencoder(rows:list)->PatchAutoencoder:
     "The autoencoder of a new run."
