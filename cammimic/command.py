@@ -5,12 +5,15 @@
 # %% auto #0
 __all__ = ['start_option', 'duration_option', 'device_option', 'seed_option', 'json_option', 'estimator_option', 'mask_option',
            'backbone_option', 'sentence_for', 'Commands', 'report', 'judgement', 'remark', 'Progress', 'NumFrames',
-           'together']
+           'together', 'end_with_parent']
 
 # %% ../nbs/07_command.ipynb #462adfec
 import errno
 import json
+import os
+import threading
 from importlib import import_module
+from multiprocessing import connection, parent_process
 from typing import Any, Callable
 
 import click
@@ -113,3 +116,8 @@ def together(
         for option in reversed(options): command = option(command)
         return command
     return decorate
+
+# %% ../nbs/07_command.ipynb #f38ef2be
+def end_with_parent()->None:
+    "End this process as soon as the one that started it is gone, killed or not."
+    threading.Thread(target=lambda: (connection.wait([parent_process().sentinel]), os._exit(1)), daemon=True).start()

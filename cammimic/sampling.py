@@ -72,7 +72,7 @@ def latent_mask(
     mask:np.ndarray, # True where the weak video shows the picture, shape (F, H, W) bool
     scale_factor:int, # Pixels per latent cell
     *,
-    erode:int=1, # Cells taken off along the seam
+    erode:int=0, # Cells taken off along the seam
 )->torch.Tensor: # Shape (1, 1, F, h, w), float32 of 0 and 1
     "Which latent cells are guided."
     F, H, W = mask.shape

@@ -162,6 +162,7 @@ class GuidanceSettings:
     scale:float=.4 # lambda_G of eq. 5, in [0, 0.5]; 0 is no guidance
     mode:str='x0' # x0, paper or noised
     mask:bool=True # Guide only where the weak video shows the picture
+    erode:int=0 # Latent cells that the guided area stays away from the border; whole cells of the picture are guided at 0
     border:str='reflect' # What fills the weak video's border before encoding: reflect, black (the paper's), replicate, inpaint
     anchor:str='first' # Frame in which the picture is unmoved: first, middle or last
     composition:str='compose' # compose, or the paper's sequential warping
@@ -200,7 +201,7 @@ def guided_video(
     box = centre_crop_box(picture.shape[1::-1], size[0]/size[1])
     weak = weak_video(picture, path, size=size, border=guidance.border, anchor=guidance.anchor, composition=guidance.composition, supersample=int(np.clip(box[2]//size[0], 1, 4)))
     z_P = backbone.encode_video(weak.frames).float()
-    mask = latent_mask(weak.mask, backbone.scale_factor).to(z_P) if guidance.mask else None
+    mask = latent_mask(weak.mask, backbone.scale_factor, erode=guidance.erode).to(z_P) if guidance.mask else None
     pull = Guidance(z_P, mask, scale=guidance.scale, mode=guidance.mode) if guidance.scale else None
     generator = torch.Generator().manual_seed(phase_seed(seed, 'sampling'))
     latents = sample_latents(backbone, text, negative_text, shape=z_P.shape, settings=sampling, guidance=pull, start=z_P, generator=generator, progress=progress)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['COURSES_OF_TRUTH', 'progress_of', 'TruthPath', 'truth_paths', 'render_scene', 'TruthCase', 'truth_case',
-           'unguided_area', 'motion_measures', 'texture_distance', 'seam_error', 'feature_distance', 'content_measures']
+           'guided_area', 'unguided_area', 'motion_measures', 'texture_distance', 'seam_error', 'feature_distance',
+           'content_measures']
 
 # %% ../nbs/36_truth.ipynb #b5b44991
 import math
@@ -145,6 +146,15 @@ def truth_case(
     return TruthCase(path, frames[0], measured, image, frames[1], true_path, valid, (reference['caption'], scene['caption']))
 
 # %% ../nbs/36_truth.ipynb #66e3cd51
+def guided_area(
+    valid:np.ndarray, # True where the picture is seen, (F, H, W)
+    *,
+    cell:int=4, # Pixels of a latent cell
+)->np.ndarray: # True in the cells that guidance acts on, (F, H, W)
+    "The whole cells of the valid area."
+    F, H, W = valid.shape
+    return valid.reshape(F, H//cell, cell, W//cell, cell).all((2, 4)).repeat(cell, 1).repeat(cell, 2)
+
 def unguided_area(
     valid:np.ndarray, # True where the picture is seen, (F, H, W)
     *,
@@ -152,9 +162,7 @@ def unguided_area(
     margin:int=2, # Cells that guidance reaches beyond those it acts on
 )->np.ndarray: # True where guidance has no say, (F, H, W)
     "The part of each frame that the model makes up alone."
-    F, H, W = valid.shape
-    cells = valid.reshape(F, H//cell, cell, W//cell, cell).all((2, 4)).astype(np.uint8)
-    guided = [cv2.erode(c, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1) for c in cells]
+    guided = guided_area(valid, cell=cell)[:, ::cell, ::cell].astype(np.uint8)
     reached = np.stack([cv2.dilate(g, np.ones((2*margin+1,)*2, np.uint8)) for g in guided])
     return ~reached.repeat(cell, 1).repeat(cell, 2).astype(bool)
 
@@ -167,49 +175,55 @@ def _warped_forward(frames:np.ndarray, path:CameraPath)->tuple[np.ndarray, np.nd
         inside.append(cv2.warpPerspective(np.full(frame.shape[:2], 255, np.uint8), h, size, flags=cv2.INTER_LINEAR) > 254)
     return np.stack(moved), np.stack(inside)
 
-def _detail(frames:np.ndarray, area:np.ndarray)->float:
+def _softened(frames:np.ndarray)->np.ndarray:
+    "Frames after a small blur, float32."
+    return np.stack([cv2.GaussianBlur(f.astype(np.float32), (0, 0), _BLUR) for f in frames])
+
+def _detail(soft:np.ndarray, area:np.ndarray)->float:
     "Mean squared gradient inside an area."
-    across, down = np.diff(frames.astype(np.float32), axis=2)[:, :-1], np.diff(frames.astype(np.float32), axis=1)[:, :, :-1]
+    across, down = np.diff(soft, axis=2)[:, :-1], np.diff(soft, axis=1)[:, :, :-1]
     return float((across**2 + down**2).mean(-1)[area[:, :-1, :-1]].mean())
 
 # %% ../nbs/36_truth.ipynb #5aca7132
 def motion_measures(
     frames:np.ndarray, # Video at the model's size, (F, H, W, 3) uint8
     case:TruthCase, # What was asked for
-)->dict: # ratio, pairs; residual and detail of the unguided area, None without one; flicker in grey levels
+)->dict: # ratio, pairs; residual and detail of the unguided area, None without one; flicker in grey levels over the answer's
     "How well a video moves."
     found = measure_clip(frames, estimator='dense').path(case.true_path.times)
     score = score_paths(case.true_path, found, num_frames=len(frames))
-    moved, inside = _warped_forward(frames, case.true_path)
-    free = unguided_area(case.valid)
+    free, soft = unguided_area(case.valid), _softened(frames)
+    moved, inside = _warped_forward(soft, case.true_path)
     both = free[1:] & _warped_forward(free[..., None].repeat(3, -1)*255, case.true_path)[0].min(-1).__gt__(254) & inside
-    soft = np.stack([cv2.GaussianBlur(f.astype(np.float32), (0, 0), _BLUR) for f in frames])
-    left, change = np.abs(soft[1:]-_warped_forward(soft, case.true_path)[0]).mean(-1), np.abs(soft[1:]-soft[:-1]).mean(-1)
+    left, change = np.abs(soft[1:]-moved).mean(-1), np.abs(soft[1:]-soft[:-1]).mean(-1)
     enough = both.sum() >= _LEAST_PIXELS
-    return dict(ratio=score.ratio, displacement=score.displacement, pairs=score.pairs_used, flicker=float(np.abs(frames[1:]-moved).mean(-1)[inside].mean()),
-        residual=float(min(_WORST, left[both].sum()/max(change[both].sum(), 1e-6))) if enough else None, detail=_detail(frames, free)/_detail(case.answer, free) if enough else None)
+    def flicker(video): return float(np.abs(video[1:]-_warped_forward(video, case.true_path)[0]).mean(-1)[inside].mean())
+    return dict(ratio=score.ratio, displacement=score.displacement, pairs=score.pairs_used, flicker=flicker(frames)-flicker(case.answer),
+        residual=float(min(_WORST, left[both].sum()/max(change[both].sum(), 1e-6))) if enough else None, detail=_detail(soft, free)/max(_detail(_softened(case.answer), free), 1e-3) if enough else None)
 
 _LEAST_PIXELS, _WORST, _BLUR = 400, 3., 1. # Fewest pixels of an area that is judged; residual of a fill that does not move at all; pixels
 
 # %% ../nbs/36_truth.ipynb #b9c56e93
 def _laplacian_patches(frames:np.ndarray, places:np.ndarray, level:int)->np.ndarray:
-    "Patches of 5×5 pixels around places (N, 3) of frame, row and column, at a level of the pyramid, shape (N, 75)."
+    "Patches of 5×5 pixels around places (N, 3) of frame, row and column, at a level of the pyramid, shape (N, 75); the last level keeps brightness and colour."
     found = []
     for k in np.unique(places[:, 0]):
         frame = frames[k].astype(np.float32)
         for _ in range(level): frame = cv2.pyrDown(frame)
-        band = np.pad(frame - cv2.pyrUp(cv2.pyrDown(frame), dstsize=frame.shape[1::-1]), ((2, 2), (2, 2), (0, 0)), mode='reflect')
+        if level < _LEVELS-1: frame = frame - cv2.pyrUp(cv2.pyrDown(frame), dstsize=frame.shape[1::-1])
+        band = np.pad(frame, ((2, 2), (2, 2), (0, 0)), mode='reflect')
         rows, columns = (places[places[:, 0] == k, 1:]//2**level).T
         found.append(np.stack([band[rows+dy, columns+dx] for dy in range(5) for dx in range(5)], 1))
     patches = np.concatenate(found)
     return patches.reshape(len(patches), -1)
+
+_LEVELS = 3 # Of the pyramid: two differences and what is left below them
 
 def texture_distance(
     frames:np.ndarray, # Video, (F, H, W, 3) uint8
     answer:np.ndarray, # The right one
     area:np.ndarray, # Where to compare, True inside, (F, H, W)
     *,
-    levels:int=2, # Levels of the pyramid
     num_patches:int=4000, # Patches compared, at most
 )->float: # 0 for the same patches in any order; unit: the spread of the answer's patches
     "Sliced Wasserstein distance of Laplacian patches."
@@ -218,25 +232,31 @@ def texture_distance(
     directions = generator.normal(size=(75, 96))
     directions /= np.linalg.norm(directions, axis=0)
     values = []
-    for level in range(levels):
+    for level in range(_LEVELS):
         a, b = (_laplacian_patches(f, places, level) for f in (frames, answer))
         scale = b.std() + 1e-6
         values.append(np.abs(np.sort(a/scale @ directions, 0) - np.sort(b/scale @ directions, 0)).mean())
     return float(np.mean(values))
 
 # %% ../nbs/36_truth.ipynb #50a8f479
+def _jumps(frames:np.ndarray, area:np.ndarray)->np.ndarray:
+    "Of each frame the mean jump across the border of an area, less the one beside it; NaN without a border, (F,)."
+    across, beside = np.zeros((2, len(frames))), np.zeros((2, len(frames)))
+    for k, (video, side) in enumerate(((frames, area), (frames.swapaxes(1, 2), area.swapaxes(1, 2)))):
+        jump = np.abs(np.diff(video.astype(np.float32), axis=2)).mean(-1)
+        border = (side[:, :, 1:] != side[:, :, :-1])[:, :, 1:-1]
+        across[k] = ((jump[:, :, 1:-1] - (jump[:, :, :-2] + jump[:, :, 2:])/2)*border).sum((1, 2)); beside[k] = border.sum((1, 2))
+    count = beside.sum(0)
+    return np.where(count > 0, across.sum(0)/np.maximum(count, 1), np.nan)
+
 def seam_error(
     frames:np.ndarray, # Video, (F, H, W, 3) uint8
-    valid:np.ndarray, # True on one side of the border, (F, H, W)
-)->float: # Grey levels; 0 where the border cannot be seen, NaN where there is none
-    "How much the picture jumps at the border of the valid area."
-    across, beside = [], []
-    for video, side in ((frames, valid), (frames.swapaxes(1, 2), valid.swapaxes(1, 2))):
-        jump = np.abs(np.diff(video.astype(np.float32), axis=2)).mean(-1)
-        border = side[:, :, 1:] != side[:, :, :-1]
-        inner = border[:, :, 1:-1]
-        across.append(jump[:, :, 1:-1][inner]); beside.append((jump[:, :, :-2][inner] + jump[:, :, 2:][inner])/2)
-    return float(abs(np.concatenate(across).mean() - np.concatenate(beside).mean())) if len(np.concatenate(across)) else math.nan
+    answer:np.ndarray, # The right one
+    valid:np.ndarray, # True where the picture is seen, (F, H, W)
+)->float: # Grey levels; 0 for the answer, NaN where there is no border
+    "How much more or less than it should the picture jump at the borders of the valid area and of the guided one."
+    errors = np.concatenate([np.abs(_jumps(frames, area) - _jumps(answer, area)) for area in (valid, guided_area(valid))])
+    return float(errors[np.isfinite(errors)].mean()) if np.isfinite(errors).any() else math.nan
 
 # %% ../nbs/36_truth.ipynb #b9c6c8ac
 def feature_distance(
@@ -274,4 +294,4 @@ def content_measures(
     return dict(psnr_valid=_psnr_inside(frames, case.answer, valid), psnr_valid_decoded=_psnr_inside(frames, decoded, valid), psnr_new=_psnr_inside(frames, case.answer, new),
         feature=feature_distance(frames, case.answer, new, maps) if there and maps is not None else None,
         texture=texture_distance(frames, case.answer, new) if there else None,
-        seam=seam_error(frames, valid) if there else None)
+        seam=seam_error(frames, case.answer, valid) if there else None)

@@ -54,6 +54,11 @@ def cases():
     yield '32 single frames rather than 2 clips of 16', step(image, (32, 8, 12, 20)), step(plain, clip)
     yield '4 clips of 8 frames, not 2 of 16', step(plain, short), step(plain, clip)
     yield 'a batch of 2, not 2 accumulated', step(plain, clip), step(plain, (1, *clip[1:]), repeat=2)
+    def stepped(fused):
+        optimizer, work = torch.optim.AdamW(plain.parameters(), lr=0., fused=fused), step(plain, clip)
+        def run(): work(); optimizer.step()
+        return run
+    yield 'fused AdamW', stepped(True), stepped(False)
     rows, backbone = read_sources(Path(__file__).parents[1]/'nbs'/'sources', split='train'), load_embedded()
     batch, latents = training_batch(rows, 1, phase='full'), torch.randn(clip)
     def rendered(): training_batch(rows, 1, phase='full'); torch.cat([backbone.encode_video(f, chunk_size=16) for f in batch[0]]); step_once()
