@@ -256,7 +256,8 @@ def pretrain(
     given, first_step = (PatchAutoencoder.from_pretrained(folder/'vae'), read_tokenizer(folder)), begun['first_step']
     video = Backbone(**embedded_parts(*given)).to(device)
     if not (folder/'video'/'run.safetensors').is_file():
-        if begun['start']: _take_weights(video, load_embedded(folder/'start'))
+        if begun['start']:
+            for part in ('unet', 'text_encoder'): getattr(video, part).load_state_dict(getattr(load_embedded(folder/'start'), part).state_dict())
         else:
             image = Backbone(**embedded_parts(*given, image=True)).to(device)
             if _train_run(folder/'image', image, partial(make, short_steps=None), last=image_steps, **options) < image_steps: return folder
@@ -266,10 +267,6 @@ def pretrain(
     return folder
 
 # %% ../nbs/14_pretraining.ipynb #1009e3bd
-def _take_weights(backbone:Backbone, other:Backbone)->None:
-    "Copy denoiser and text encoder."
-    for part in ('unet', 'text_encoder'): getattr(backbone, part).load_state_dict(getattr(other, part).state_dict())
-
 def _record(rows:list)->str:
     "What tells one set of training pictures from another."
     return hashlib.sha256(json.dumps([[r['file'], r['caption'], r['kind']] for r in rows]).encode()).hexdigest()[:16]
