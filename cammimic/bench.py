@@ -328,19 +328,19 @@ SWEPT = Method('full', Recipe(_SWEPT_TRAINING, _SWEPT_TRAINING, rank=8), Samplin
                GuidanceSettings(scale=.4, mode='x0', mask=True, erode=0, border='reflect')) # Where the sweep starts; what it chose are the defaults
 
 def _sweep()->list:
-    "Departures from where the sweep starts, one at a time; those of training from pure noise, where they show."
+    "Departures from where the sweep starts, one at a time; those of training from pure noise, where they show, and as `_start` from where the others begin."
     full, training, noise = SWEPT, SWEPT.recipe.motion, replace(SWEPT.sampling, strength=1.)
     def named(name, **changes): return replace(full, name=name, **changes)
-    def settled(name, **changes): return named(name, sampling=noise, recipe=replace(full.recipe, scene=replace(training, **changes)))
-    def trained(name, **changes): return named(name, sampling=noise, recipe=replace(full.recipe, motion=replace(training, **changes), scene=replace(training, **changes)))
+    def trained(name, motion=None, **changes): return named(name, sampling=noise, recipe=replace(full.recipe, motion=motion or replace(training, **changes), scene=replace(training, **changes)))
     rows = [full, named('guidance_only', recipe=None), named('full_noise', sampling=noise), named('guidance_only_noise', recipe=None, sampling=noise)]
     rows += [named(f'guidance_{s:g}', guidance=replace(full.guidance, scale=s)) for s in (.05, .1, .2, .3, .5)] + [named(f'erode_{e}', guidance=replace(full.guidance, erode=e)) for e in (1, 2)]
     rows += [named(f'weak_{s:g}', guidance=replace(full.guidance, mode='paper', scale=s), sampling=noise) for s in (.01, .02, .05)] + [named('dpm++', sampling=replace(full.sampling, scheduler='dpm++'))]
     rows += [named(f'strength_{s:g}', sampling=replace(full.sampling, strength=s)) for s in (.3, .5, .6, .8)] + [named(f'cfg_{s:g}', sampling=replace(full.sampling, guidance_scale=s)) for s in (2., 4.)]
     rows += [named(f'sampling_steps_{s}', sampling=replace(full.sampling, steps=s)) for s in (12, 50, 100)] + [named(f'rank_{r}', sampling=noise, recipe=replace(full.recipe, rank=r)) for r in (2, 16)]
-    rows += [settled(f'orthogonality_weight_{w:g}', orthogonality_weight=w) for w in (.01, .03, .3, 1.)] + [settled(f'form_{f}', orthogonality=f, orthogonality_weight=w) for f, w in FORM_WEIGHTS.items()]
+    rows += [trained(f'orthogonality_weight_{w:g}', training, orthogonality_weight=w) for w in (.01, .03, .3, 1.)] + [trained(f'form_{f}', training, orthogonality=f, orthogonality_weight=w) for f, w in FORM_WEIGHTS.items()]
     rows += [trained(f'steps_{s}', steps=s) for s in (20, 80, 150)] + [trained(f'learning_rate_{r:g}', learning_rate=r) for r in (1e-4, 2e-3, 5e-3)]
-    return [*map(Method, SCALE_ROWS)] + rows + [trained(f'joint_delta_{d:g}', routing='joint', delta=d) for d in (.1, 1.)] + [trained('disjoint_delta_0.1', delta=.1)]
+    rows += [trained(f'joint_delta_{d:g}', routing='joint', delta=d) for d in (.1, 1.)] + [trained('disjoint_delta_0.1', delta=.1)]
+    return [*map(Method, SCALE_ROWS)] + rows + [replace(r, name=f'{r.name}_start', sampling=full.sampling) for r in rows if r.sampling == noise and r.recipe not in (None, full.recipe)]
 
 def bench_preset(
     name:str, # truth or sweep
