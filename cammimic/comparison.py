@@ -28,10 +28,10 @@ def as_text(
     rows:dict, # Of `summary`
 )->str: # One line a method; the last column counts the tasks
     "A table to print."
-    measures = list(next(iter(rows.values())))
+    measures, width = list(next(iter(rows.values()))), max(24, *map(len, rows))
     def text(cell, measure): return f'{"-":>10}' if cell is None else f'{cell[0]:>10.{_DECIMALS.get(measure, 3)}f}'
-    lines = [f'{"":24}' + ''.join(f'{m.replace("psnr_valid_decoded", "psnr_vs_ae"):>11}' for m in measures) + '  tasks']
-    return '\n'.join(lines + [f'{name:24}' + ''.join(' ' + text(row[m], m) for m in measures) + f'{max(c[3] if c else 0 for c in row.values()):7}' for name, row in rows.items()])
+    lines = [' '*width + ''.join(f'{m.replace("psnr_valid_decoded", "psnr_vs_ae"):>11}' for m in measures) + '  tasks']
+    return '\n'.join(lines + [f'{name:{width}}' + ''.join(' ' + text(row[m], m) for m in measures) + f'{max(c[3] if c else 0 for c in row.values()):7}' for name, row in rows.items()])
 
 # %% ../nbs/37_comparison.ipynb #5f59e96b
 MARGIN, LEAST_DETAIL = .05, .1 # Two methods are equal within this share; detail of a fill whose motion can be judged, as a share of the answer's
