@@ -257,7 +257,8 @@ def pretrain(
     video = Backbone(**embedded_parts(*given)).to(device)
     if not (folder/'video'/'run.safetensors').is_file():
         if begun['start']:
-            for part in ('unet', 'text_encoder'): getattr(video, part).load_state_dict(getattr(load_embedded(folder/'start'), part).state_dict())
+            earlier = load_embedded(folder/'start')
+            for part in ('unet', 'text_encoder'): getattr(video, part).load_state_dict(getattr(earlier, part).state_dict())
         else:
             image = Backbone(**embedded_parts(*given, image=True)).to(device)
             if _train_run(folder/'image', image, partial(make, short_steps=None), last=image_steps, **options) < image_steps: return folder
