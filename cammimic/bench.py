@@ -333,7 +333,7 @@ def _sweep()->list:
     def named(name, **changes): return replace(full, name=name, **changes)
     def trained(name, motion=None, **changes): return named(name, sampling=noise, recipe=replace(full.recipe, motion=motion or replace(training, **changes), scene=replace(training, **changes)))
     rows = [full, named('guidance_only', recipe=None), named('full_noise', sampling=noise), named('guidance_only_noise', recipe=None, sampling=noise)]
-    rows += [named(f'guidance_{s:g}', guidance=replace(full.guidance, scale=s)) for s in (.05, .1, .2, .3, .5)] + [named(f'erode_{e}', guidance=replace(full.guidance, erode=e)) for e in (1, 2)]
+    rows += [named(f'guidance_{s:g}', guidance=replace(full.guidance, scale=s)) for s in (.05, .1, .2, .3, .45, .5)] + [named(f'chosen_{s:g}', sampling=replace(full.sampling, steps=50, strength=.3), guidance=replace(full.guidance, scale=s)) for s in (.4, .45, .5)] + [named(f'erode_{e}', guidance=replace(full.guidance, erode=e)) for e in (1, 2)]
     rows += [named(f'weak_{s:g}', guidance=replace(full.guidance, mode='paper', scale=s), sampling=noise) for s in (.01, .02, .05)] + [named('dpm++', sampling=replace(full.sampling, scheduler='dpm++'))]
     rows += [named(f'strength_{s:g}', sampling=replace(full.sampling, strength=s)) for s in (.3, .5, .6, .8)] + [named(f'cfg_{s:g}', sampling=replace(full.sampling, guidance_scale=s)) for s in (2., 4.)]
     rows += [named(f'sampling_steps_{s}', sampling=replace(full.sampling, steps=s)) for s in (12, 50, 100)] + [named(f'rank_{r}', sampling=noise, recipe=replace(full.recipe, rank=r)) for r in (2, 16)]

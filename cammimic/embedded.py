@@ -108,7 +108,7 @@ def train_autoencoder(
 
 # %% ../nbs/11_embedded.ipynb #8d2ee636
 EMBEDDED_SIZES = ((80, 48), (64, 64), (48, 80), (80, 64), (64, 80))
-EMBEDDED_DEFAULTS = dict(num_frames=16, guidance_scale=1., lora_rank=8, sampling=dict(steps=50, strength=.4))
+EMBEDDED_DEFAULTS = dict(num_frames=16, guidance_scale=1., lora_rank=8, sampling=dict(steps=50, strength=.3))
 _WIDTHS, _HEAD = (32, 64, 96), 16
 
 def _text_encoder(tokenizer):

@@ -53,7 +53,7 @@ class Guidance:
     "The weak video that sampling is pulled towards."
     latents:torch.Tensor # z_P, shape (1, C, F, h, w)
     mask:torch.Tensor|None=None # 1 where the weak video shows the picture, shape (1, 1, F, h, w); None is everywhere
-    scale:float=.4 # lambda_G of eq. 5, in [0, 0.5]
+    scale:float=.45 # lambda_G of eq. 5, in [0, 0.5]
     mode:str='x0' # x0, paper or noised
     noise:torch.Tensor|None=None # The fixed noise of `noised`
     def __post_init__(self):

@@ -159,7 +159,7 @@ _MOVING = .03 # Share of the picture that must move by itself before it is kept 
 @dataclass(frozen=True)
 class GuidanceSettings:
     "How the weak video guides sampling."
-    scale:float=.4 # lambda_G of eq. 5, in [0, 0.5]; 0 is no guidance
+    scale:float=.45 # lambda_G of eq. 5, in [0, 0.5]; 0 is no guidance
     mode:str='x0' # x0, paper or noised
     mask:bool=True # Guide only where the weak video shows the picture
     erode:int=0 # Latent cells that the guided area stays away from the border; whole cells of the picture are guided at 0

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PALETTE', 'InputError', 'Video', 'centre_crop_box', 'to_canvas', 'contact_strip', 'side_by_side', 'show',
-           'check_output', 'atomic_path', 'write_video', 'write_gif', 'write_image', 'VideoInfo', 'probe_video',
-           'read_video', 'read_image']
+           'check_output', 'atomic_path', 'write_video', 'write_gif', 'write_image', 'VideoInfo', 'open_container',
+           'probe_video', 'decode_frames', 'read_video', 'read_image']
 
 # %% ../nbs/01_video.ipynb #a8ceab5f
 import errno, math, os, secrets, warnings
@@ -15,7 +15,6 @@ from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Iterable, Iterator
-
 import av, cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -36,7 +35,6 @@ class Video:
     def __post_init__(self):
         self.times = np.arange(len(self.frames))/self.fps if self.times is None else np.asarray(self.times, np.float64)
         if self.times.shape != (len(self.frames),): raise ValueError(f'{len(self.frames)} frames but times of shape {self.times.shape}')
-
     @property
     def num_frames(self)->int: return len(self.frames)
     @property
@@ -70,8 +68,7 @@ def _resize(image:np.ndarray, size:tuple)->np.ndarray:
 def _limit_side(size:tuple, max_side:int|None)->tuple[int, int]:
     "The size whose longer side is at most `max_side`."
     if max_side is not None and max_side < 1: raise InputError(f'the longest side must be at least 1 pixel, got {max_side}')
-    if max_side is None or max(size) <= max_side: return tuple(size)
-    return tuple(max(1, round(s*max_side/max(size))) for s in size)
+    return tuple(size) if max_side is None or max(size) <= max_side else tuple(max(1, round(s*max_side/max(size))) for s in size)
 def _limited(image:np.ndarray, max_side:int)->np.ndarray: return _resize(image, _limit_side(image.shape[1::-1], max_side))
 
 # %% ../nbs/01_video.ipynb #dcc8f830
@@ -174,6 +171,7 @@ def write_video(
     fps:float, # Frames per second
     crf:int=18, # x264's quality from 0, lossless, to 51
     preset:str='medium', # x264's effort: 'superfast' writes several times faster and larger files
+    threads:int=0, # Encoding threads; 0: as many as help, and then the bytes of the file depend on the machine
 )->Path: # The path
     "Write an H.264 mp4 that browsers play; the last row or column is repeated where a side is odd."
     if Path(path).suffix.lower() == '.gif': return write_gif(path, frames, fps=fps)
@@ -185,7 +183,7 @@ def write_video(
             if stream is None:
                 if max(frame.shape) > 16384: raise InputError(f'cannot write {path}: H.264 holds at most 16384 pixels a side, got {frame.shape[1]}x{frame.shape[0]}')
                 stream = container.add_stream('libx264', rate=rate, options={'crf': str(crf), 'preset': preset, 'x264-params': 'mbtree=0'})
-                stream.width, stream.height, stream.pix_fmt = frame.shape[1], frame.shape[0], 'yuv420p'
+                stream.width, stream.height, stream.pix_fmt, stream.codec_context.thread_count = frame.shape[1], frame.shape[0], 'yuv420p', threads
                 for name in ('colorspace', 'color_primaries', 'color_trc', 'color_range'): setattr(stream.codec_context, name, 1)
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24').reformat(format='yuv420p', dst_colorspace='ITU709', dst_color_range='MPEG')
             picture.pts = k
@@ -193,8 +191,7 @@ def write_video(
         if stream is None: raise ValueError('no frames to write')
         container.mux(stream.encode())
     return Path(path)
-def _rate(fps:float)->Fraction:
-    "The frame rate as FFmpeg wants it."
+def _rate(fps:float)->Fraction: # As FFmpeg wants it
     if not 0.01 <= fps <= 1000: raise InputError(f'the frame rate must lie between 0.01 and 1000 frames per second, got {fps:g}')
     return Fraction(fps).limit_denominator(10000)
 
@@ -235,7 +232,6 @@ class VideoInfo:
     kind:str # FFmpeg's name of the container format
     stamps:np.ndarray # Time stamps as stored, or plain numbers where there are none, shape (F,)
     keys:np.ndarray # Stamps that decoding can start from; none where frames can only be counted from the start
-
     @property
     def num_frames(self)->int: return len(self.times)
     @property
@@ -251,8 +247,10 @@ def _check_input(path:str|Path, kind:str)->Path:
 
 # %% ../nbs/01_video.ipynb #94708431
 @contextmanager
-def _open(path:str|Path)->Iterator[tuple]:
-    "The container and its best picture track, or one sentence about why there is none."
+def open_container(
+    path:str|Path, # Video file
+)->Iterator[tuple]: # PyAV's container and its best picture track, open inside the `with`
+    "Open a video, or say in one sentence why it is none."
     path = _check_input(path, 'video')
     try: container = av.open(str(path.absolute()), container_options=dict(protocol_whitelist='file'))
     except (av.FFmpegError, OSError, ValueError) as error: raise InputError(f'{path} is not a video that can be read: it is truncated, damaged or of another kind') from error
@@ -267,10 +265,10 @@ def probe_video(
     path:str|Path, # Video file
 )->VideoInfo: # Size, rotation, rate and the time of every frame
     "Read a clip's packet table; only its first frame is decoded."
-    with _open(path) as (container, stream):
-        first = next(_frames(container, stream), None)
+    with open_container(path) as (container, stream):
+        first = next(decode_frames(container, stream), None)
         if first is None: raise InputError(f'{path} holds no picture that can be decoded: it is truncated or damaged')
-    with _open(path) as (container, stream):
+    with open_container(path) as (container, stream):
         packets = [(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size and not p.is_corrupt]
         unit, fps, kind = float(stream.time_base or 0), float(stream.average_rate or 25), container.format.name
         size, missing = (max(1, round(first.width*float(stream.sample_aspect_ratio or 1))), first.height), max(0, stream.frames-len(packets))
@@ -285,7 +283,10 @@ def probe_video(
     return VideoInfo(size[::-1] if turn % 2 else size, times, fps, 90*turn, missing, kind, stamps, keys)
 
 # %% ../nbs/01_video.ipynb #0d9e9ad0
-def _frames(container, stream)->Iterator[av.VideoFrame]:
+def decode_frames(
+    container:av.container.InputContainer, # Of `open_container`
+    stream:av.VideoStream, # Its picture track
+)->Iterator[av.VideoFrame]: # Frames as stored, not turned
     "Decode from where the container stands, skipping damaged packets."
     for packet in container.demux(stream):
         try: yield from () if packet.is_corrupt else packet.decode()
@@ -293,12 +294,12 @@ def _frames(container, stream)->Iterator[av.VideoFrame]:
 def _decode_av(path:str|Path, info:VideoInfo, wanted:np.ndarray, lead:int|None)->Iterator[np.ndarray]:
     "Upright frames of ascending numbers, seeking to `lead` key frames before each (None: never); `LookupError` where that misses one."
     frame, position = None, -math.inf
-    with _open(path) as (container, stream):
-        source = _frames(container, stream)
+    with open_container(path) as (container, stream):
+        source = decode_frames(container, stream)
         for number, stamp in zip(wanted, info.stamps[wanted]):
             if lead is not None and (key := info.keys[max(0, np.searchsorted(info.keys, stamp, side='right')-1-lead)]) > max(position, info.keys[0]):
                 container.seek(int(key), stream=stream)
-                source, position = _frames(container, stream), -math.inf
+                source, position = decode_frames(container, stream), -math.inf
             while position < stamp and (following := next(source, None)) is not None:
                 frame, position = following, following.pts if len(info.keys) else max(position+1, 0)
             if lead is not None and position != stamp: raise LookupError(f'seeking missed the frame at stamp {stamp}')

@@ -1,0 +1,49 @@
+"""How fast the curator is on one core, and how much memory it takes: python tools/curator_speed.py nbs/results/dataset/speed.json
+
+Two films of 1280x720 at 25 frames a second, one four times as long, half of their shots moving and half still, each curated
+by a process of its own that is bound to one core.
+"""
+import json, os, subprocess, sys, tempfile
+from pathlib import Path
+from project import ROOT
+
+ONE = '''
+import resource, sys, time
+sys.path.insert(0, sys.argv[3])
+import cv2
+cv2.setNumThreads(1)
+from cammimic.curator import curate_video
+begin = time.perf_counter()
+found = curate_video(sys.argv[1], sys.argv[2])
+print(found["seconds"], time.perf_counter()-begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024, len(found["clips"]), len(found["rejected"]))
+'''
+
+def film(path, seconds):
+    "Shots of five seconds from the large photographs."
+    import numpy as np
+    from cammimic.render import CameraMove, render_photo
+    from cammimic.video import read_image, write_video
+    photos = [read_image(p) for p in sorted((ROOT/'nbs/sources/large').glob('*.jpg'))]
+    moves = (CameraMove(yaw=16), CameraMove(), CameraMove(zoom=1.4), CameraMove(), CameraMove(pitch=8), CameraMove(), CameraMove(roll=12), CameraMove())
+    def frames():
+        for k in range(seconds//5):
+            move, photo = moves[k % len(moves)], photos[k % len(photos)]
+            if move == CameraMove(): yield from np.repeat(render_photo(photo, move, num_frames=2, size=(1280, 720), supersample=1)[:1], 125, 0)
+            else: yield from render_photo(photo, move, num_frames=125, size=(1280, 720), supersample=1)
+    write_video(path, frames(), fps=25, preset='veryfast', crf=23)
+
+def main(output):
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in (40, 160):
+            path = Path(folder)/f'{seconds}.mp4'
+            film(path, seconds)
+            for run in range(3):
+                env = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1')
+                bind = dict(preexec_fn=lambda: os.sched_setaffinity(0, {0})) if hasattr(os, 'sched_setaffinity') else {}
+                said = subprocess.run([sys.executable, '-c', ONE, path, Path(folder)/f'out{seconds}{run}', ROOT], env=env, text=True, capture_output=True, check=True, **bind).stdout.split()
+                results.append(dict(film=float(said[0]), seconds=round(float(said[1]), 1), peak_mb=round(float(said[2])), clips=int(said[3]), rejected=int(said[4])))
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    Path(output).write_text(json.dumps(dict(size='1280x720', cores=1, runs=results), indent=1) + '\n')
+
+if __name__ == '__main__': main(sys.argv[1])
