@@ -49,6 +49,7 @@ def annotate(
         if values[name] not in allowed: raise InputError(f'{values[name]!r} is no {name}; choose from {", ".join(allowed)}')
     with open(folder/'annotations.jsonl', 'a', encoding='utf-8') as stream: stream.write(json.dumps(dict(annotator=annotator, clip=clip, prompt=prompt.strip(), **values)) + '\n')  # others may write too
 
+# %% ../nbs/38_annotation.ipynb #eaaf56eb
 def agreement_of(
     folder:str|Path, # Folder of a collection
 )->dict: # 'annotators', 'clips' with two or more answers, and by question 'alpha' (None where it is not defined) and 'same': share of pairs of answers that are the same

@@ -45,14 +45,18 @@ def agree(
 
 # %% ../nbs/08_collection.ipynb #48f7436a
 @dataclass(frozen=True)
-class Clip:
-    "A reference clip: a row of clips/metadata.jsonl."
-    file_name:str # Video, relative to clips/
+class _File:
+    "What every file of a collection needs to be known by."
+    file_name:str # Relative to clips/ or scenes/
     id:str # Unique in the collection
     sha256:str # Of the file
-    source:str # Where it is from
+    source:str # Where it is from; of a painted scene the model and seed
     licence:str # SPDX name, or 'public domain'
     author:str # Who made it, or 'unnamed'
+
+@dataclass(frozen=True)
+class Clip(_File):
+    "A reference clip: a row of clips/metadata.jsonl."
     motion:str # One of `MOTIONS`
     motion_by:str # Who says so: one of `DECIDERS`
     speed:str # One of `SPEEDS`
@@ -77,15 +81,10 @@ class Clip:
     trained_backbone:bool # Whether the embedded backbone was trained on this scene
     phash:str='' # Perceptual hashes that duplicates are found by; '' where none were computed
 
+# %% ../nbs/08_collection.ipynb #b1a216ff
 @dataclass(frozen=True)
-class Scene:
+class Scene(_File):
     "A user's picture: a row of scenes/metadata.jsonl."
-    file_name:str # Picture, relative to scenes/
-    id:str # Unique in the collection
-    sha256:str # Of the file
-    source:str # Where it is from: a photograph's origin, or the model that made it
-    licence:str # SPDX name, or 'public domain'
-    author:str # Who made it, or 'unnamed'
     content:str # One of `CONTENTS`
     complexity:str # One of `COMPLEXITIES`
     prompt:str # What is seen; the first half of t_I
@@ -183,6 +182,7 @@ def read_collection(
             if getattr(row, name) not in known: raise InputError(f'{folder}: the combination {row.id!r} names the unknown {name} {getattr(row, name)!r}')
     return Collection(folder, **found)
 
+# %% ../nbs/08_collection.ipynb #bed7768a
 def write_rows(
     folder:str|Path, # Folder of a collection
     kind:str, # clips, scenes or combinations
@@ -299,6 +299,7 @@ def _check_truth(path:CameraPath, clip:Clip)->Iterator[str]:
         for name, slack in _SLACK.items():
             if clip.reliability == 'reliable' and abs(true[name]-getattr(clip, name)) > 2*slack*max(1, abs(true[name])/20): yield f'{name} of its path is {true[name]:.4g}, its row has {getattr(clip, name):g}'
 
+# %% ../nbs/08_collection.ipynb #2dc55937
 def _check_file(folder:Path, row:object)->str|None:
     "Whether a file is missing, elsewhere, or another one."
     path, where = folder/row.file_name, f'{folder.name}/{row.file_name}'

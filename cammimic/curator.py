@@ -60,6 +60,7 @@ def _upright(frame:av.VideoFrame, max_side:int, pixel_aspect:float)->np.ndarray:
     small = frame.reformat(width=max(1, round(width*shrink)), height=max(1, round(height*shrink)), format='rgb24', interpolation='AREA' if shrink < 1 else 'BICUBIC')
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation/90) % 4))
 
+# %% ../nbs/09_curator.ipynb #f3e78531
 def _whole(frames:Iterator, stream:object)->Iterator[av.VideoFrame]:
     "Frames with the fields of interlaced ones put together."
     graph = None
@@ -131,6 +132,7 @@ def _steady(source:Iterator, start:float, fps:float, count:int)->Iterator[np.nda
         latest = frame
     while latest is not None and made < count: made += 1; yield latest
 
+# %% ../nbs/09_curator.ipynb #39fbb809
 def _measure_windows(path:str|Path, windows:list, keep_doubtful:bool)->Iterator[tuple[float, str|None]]:
     "Frame rate of each window, and why it is no clip; None where it is one."
     current, shown, times = 0, [], []
@@ -165,6 +167,7 @@ def _write_windows(path:str|Path, folder:Path, windows:list, max_side:int)->list
             files.append(write_video(folder/f'{number:04}.mp4', _steady(part(start, end), start, fps, max(2, round((end-start)*fps))), fps=fps, preset='veryfast', threads=1))
     return files
 
+# %% ../nbs/09_curator.ipynb #f564dd01
 def curate_video(
     path:str|Path, # Video file, only read
     folder:str|Path, # Folder for its clips, made anew
@@ -253,6 +256,7 @@ def _key(path:Path, settings:CurationSettings)->str:
         digest.update(stream.read())
     return digest.hexdigest()
 
+# %% ../nbs/09_curator.ipynb #74c60c79
 def _curate_file(path:Path, *, work:Path, settings:CurationSettings)->dict:
     "The result of a video, made or read; 'error' where it cannot be used."
     part = None

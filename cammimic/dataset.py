@@ -34,6 +34,7 @@ _AXES = dict(pan=('right', 'left'), tilt=('up', 'down'), zoom=('in', 'out'), rol
 _AMOUNTS = dict(pan=((4., 6.), (22., 28.)), tilt=((3., 4.5), (13., 16.)), zoom=((.13, .2), (.6, .7)), roll=((6., 9.), (34., 46.)), combined=((.85, 1.15), (.85, 1.15))) # Degrees, logarithm, or share of the mixture; slow and fast
 _MIXTURE = ((4.5, .2), (14., .6)) # Degrees of pan and logarithm of zoom of a combined move, slow and fast
 
+# %% ../nbs/43_dataset.ipynb #dcebbfde
 @dataclass(frozen=True)
 class PlannedClip:
     "A clip that is to be rendered."
@@ -69,8 +70,7 @@ class PlannedClip:
         return np.stack([panorama_view(source_picture(row['path']), r @ start, fov=f, size=SIZE, supersample=1) for r, f in zip(*self.cameras())])
     def sharpness(self)->float: # Least number of the photograph's pixels along an edge of a frame, over the frame's own
         "How far a photograph carries."
-        views, (height, width) = self.views(), source_picture(dict(self.row)['path']).shape[:2]
-        aspect = SIZE[0]/SIZE[1]
+        views, (height, width), aspect = self.views(), source_picture(dict(self.row)['path']).shape[:2], SIZE[0]/SIZE[1]
         corners = np.array([[-1, -1/aspect, 1], [1, -1/aspect, 1], [1, 1/aspect, 1], [-1, 1/aspect, 1]]).T
         seen = np.linalg.inv(views) @ corners
         edges = np.linalg.norm(np.diff(seen[:, :2, [0, 1, 2, 3, 0]]/seen[:, 2:, [0, 1, 2, 3, 0]], axis=2), axis=1)*views_window((width, height), views, aspect=aspect)[2]/2
@@ -173,6 +173,7 @@ def combine(
     write_rows(folder, 'combinations', [Combination(f'{clip.id}+{scene.id}', clip.id, scene.id) for clip in clips for scene in scenes])
     return read_collection(folder)
 
+# %% ../nbs/43_dataset.ipynb #cf1923b6
 def build_release(
     folder:str|Path, # Folder to make, or to go on with
     *,
@@ -262,6 +263,7 @@ def _tell(collection:Collection, as_json:bool)->None:
     report(dict(numbers, folder=str(collection.folder)), [('folder', str(collection.folder)), ('clips', f'{numbers["clips"]} ({numbers["seconds"]:g} s)'), ('scenes', str(numbers['scenes'])), ('combinations', str(numbers['combinations'])), ('motions', motions),
         *[(name, ', '.join(f'{value} {count}' for value, count in numbers[name].items())) for name in ('content', 'complexity', 'reliability', 'split', 'licences')]], as_json)
 
+# %% ../nbs/43_dataset.ipynb #f39e3370
 @command.command('add')
 @_folder
 @click.argument('videos', nargs=-1, required=True, metavar='VIDEO...')
@@ -328,6 +330,7 @@ def _scenes(folder:str, *, model:str, prompts:str, licence:str, steps:int|None, 
     added = make_scenes(folder, lines, model=model, licence=licence, size=(width, height), seed=seed, steps=steps, progress=Progress())
     report(dict(added=len(added), scenes=[scene.id for scene in added]), [('added', str(len(added)))], as_json)
 
+# %% ../nbs/43_dataset.ipynb #c2828a86
 @command.command('combine')
 @_folder
 @json_option
@@ -368,6 +371,7 @@ def _stats(folder:str, *, plot:str|None, as_json:bool)->None:
         with atomic_path(check_output(plot, ('.png', '.svg', '.pdf'))) as part: plot_statistics(collection).savefig(part, dpi=110)
     _tell(collection, as_json)
 
+# %% ../nbs/43_dataset.ipynb #a16d562d
 @command.command('card')
 @_folder
 @click.option('--title', default='Camera motions and scenes', show_default=True, metavar='TEXT', help='Heading of the card.')
