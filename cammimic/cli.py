@@ -21,7 +21,8 @@ from .command import (Commands, NumFrames, Progress, backbone_option, device_opt
     start_option, together)
 
 # %% ../nbs/41_cli.ipynb #60f2a742
-_LATER = {'bench': ('cammimic.bench', 'Run or go on with a benchmark, and print its table.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.')}
+_LATER = {'bench': ('cammimic.bench', 'Run or go on with a benchmark, and print its table.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.'),
+    'study': ('cammimic.study', 'Ask people which videos they prefer, and analyse what they say.')}
 
 @click.group('cammimic', cls=Commands, later=_LATER, invoke_without_command=True, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
 @click.version_option(__version__, message='cammimic %(version)s')

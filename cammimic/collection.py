@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HUMAN_MOTIONS', 'MOTIONS', 'SPEEDS', 'CONTENTS', 'COMPLEXITIES', 'SPLITS', 'DECIDERS', 'LICENCE', 'FAST', 'CLUTTERED',
-           'pixel_class', 'agree', 'Clip', 'Scene', 'Combination', 'split_free', 'Collection', 'read_rows',
+           'pixel_class', 'agree', 'Clip', 'Scene', 'Combination', 'split_free', 'is_inside', 'Collection', 'read_rows',
            'read_collection', 'write_rows', 'path_speed', 'clutter', 'complexity_of', 'file_digest', 'measured_facts',
            'clip_facts', 'check_collection', 'statistics', 'plot_statistics', 'write_card']
 
@@ -122,18 +122,21 @@ def _faults(kind:type, row:object)->Iterator[str]:
         elif column.name in _POSITIVE and value <= 0: yield f'{column.name} must be positive, got {value}'
         elif column.name in _CLOSED and value not in _CLOSED[column.name]: yield f'{value!r} is no {column.name}; choose from {", ".join(_CLOSED[column.name])}'
     for name in ('file_name', 'truth'):
-        if isinstance(name_of := row.get(name), str) and name_of and not _is_inside(name_of): yield f'{name} {name_of!r} leads outside the folder'
+        if isinstance(name_of := row.get(name), str) and name_of and not is_inside(name_of): yield f'{name} {name_of!r} leads outside the folder'
     if isinstance(name := row.get('file_name'), str) and (word := _SPLIT_WORD.search(name)): yield f'file_name {name!r} holds the word {word[1]!r}, which `datasets` takes for a split; rename the file'
     if unknown := set(row) - {column.name for column in fields(kind)}: yield f'unknown column {", ".join(sorted(map(repr, unknown)))}'
 
+# %% ../nbs/08_collection.ipynb #097b3050
 def split_free(
     name:str, # Of a file
 )->str: # A name that `datasets` takes for no split
     "Change words such as test in a name."
     return _SPLIT_WORD.sub(lambda found: found[1] + 'x', name)
 
-def _is_inside(name:str)->bool:
-    "Whether a file name stays in its folder: relative, without .. or a protocol."
+def is_inside(
+    name:str, # File name from a table
+)->bool: # Relative, without .. or a protocol
+    "Whether a file name stays in its folder."
     return not (PurePosixPath(name).is_absolute() or '..' in PurePosixPath(name).parts or '://' in name or '\\' in name or ':' in name[:2])
 
 def _read_lines(path:Path, kind:type)->Iterator[tuple[int, object, list]]:

@@ -133,7 +133,7 @@ def _steady(source:Iterator, start:float, fps:float, count:int)->Iterator[np.nda
     while latest is not None and made < count: made += 1; yield latest
 
 # %% ../nbs/09_curator.ipynb #39fbb809
-def _measure_windows(path:str|Path, windows:list, keep_doubtful:bool)->Iterator[tuple[float, str|None]]:
+def _measure_windows(path:str|Path, windows:list)->Iterator[tuple[float, str|None]]:
     "Frame rate of each window, and why it is no clip; None where it is one."
     current, shown, times = 0, [], []
     def judged():
@@ -142,7 +142,7 @@ def _measure_windows(path:str|Path, windows:list, keep_doubtful:bool)->Iterator[
         if end - start < 1.9: return fps, f'too short: {end-start:.1f} s between two cuts'
         if len(shown) < 8: return fps, f'only {len(times)} frames'
         moments, frames = zip(*shown)
-        return fps, _reason_against(measured_facts(np.stack(frames), np.array(moments)-moments[0]), keep_doubtful)
+        return fps, _reason_against(measured_facts(np.stack(frames), np.array(moments)-moments[0]), keep_doubtful=True)  # doubt is for the clip itself
     with closing(_timed(path)) as source:
         for time, frame, aspect in source:
             while current < len(windows) and time >= windows[current][1] - 1e-3: yield judged(); current, shown, times = current+1, [], []
@@ -150,7 +150,7 @@ def _measure_windows(path:str|Path, windows:list, keep_doubtful:bool)->Iterator[
             start, end = windows[current]
             if time < start - 1e-3: continue
             times.append(time)
-            if end - start >= 1.9 and time >= start - 1e-3 + len(shown)*(end-start)/16: shown.append((time, _upright(frame, 576, aspect)))
+            if end - start >= 1.9 and time >= start - 1e-3 + len(shown)*(end-start)/10: shown.append((time, _upright(frame, 320, aspect)))
     while current < len(windows): yield judged(); current, shown, times = current+1, [], []
 
 def _write_windows(path:str|Path, folder:Path, windows:list, max_side:int)->list:
@@ -176,7 +176,7 @@ def curate_video(
 )->dict: # 'clips': start, end, file and facts of each; 'rejected': start, end and reason of each; 'seconds' of the video
     "Cut, measure and sort one video."
     folder, windows = Path(folder), windows_of(scenes := find_scenes(path), settings.length)
-    judged = list(_measure_windows(path, windows, settings.keep_doubtful))
+    judged = list(_measure_windows(path, windows))
     kept = [(*window, fps) for window, (fps, reason) in zip(windows, judged) if reason is None]
     files = dict(zip(kept, _write_windows(path, folder, kept, settings.max_side))) if kept else {}
     found = dict(seconds=round(scenes[-1][1], 2), scenes=len(scenes), clips=[], rejected=[])

@@ -3,7 +3,7 @@
 The last line is `N passed, N failed`. It counts notebooks; any other step that fails counts as one failure more, and is
 named above. With step names as arguments only those run.
 """
-import argparse, importlib.metadata, os, re, shutil, subprocess, sys, tarfile, tempfile, time, traceback, venv, zipfile
+import argparse, importlib.metadata, json, os, re, shutil, subprocess, sys, tarfile, tempfile, time, traceback, venv, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import readme, run_notebooks
@@ -154,8 +154,15 @@ def step_notebooks():
     if not notebooks(): raise Failed('there are no notebooks')
     return run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
 
+def step_browser():
+    "The page of a study in Chromium, from the first click to the analysis"
+    import study_page
+    if study_page.browser_path() is None: return 'skipped: there is no Chromium; apt-get install chromium'
+    said = json.loads(run(sys.executable, ROOT/'tools/study_page.py'))
+    return f'{said["participants"]} participants, {said["page_bytes"]} bytes, Chromium {said["chromium"]}'
+
 STEPS = {name.removeprefix('step_'): globals()[name] for name in
-         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_site', 'step_package')}
+         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_site', 'step_browser', 'step_package')}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
