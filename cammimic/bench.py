@@ -24,7 +24,7 @@ from .preview import weak_video
 from .command import Progress, end_with_parent, json_option
 from .appearance import MissingScore, load_feature_maps
 from .backbone import Backbone, rare_token
-from .embedded import load_backbone
+from .families import load_backbone
 from .pretraining import read_sources
 from .lora import add_lora, install_lora, lora_state, remove_lora
 from .training import TrainingSettings, train_motion, train_scene

@@ -184,7 +184,7 @@ def _load_model(name:str, device:str)->Any:
     "The backbone on the wanted device."
     import torch
     from transformers.utils import logging
-    from cammimic.embedded import load_backbone
+    from cammimic.families import load_backbone
     from cammimic.video import InputError
     logging.disable_progress_bar()
     if device == 'auto': device = 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EMBEDDED_SIZES', 'EMBEDDED_DEFAULTS', 'PatchAutoencoder', 'psnr', 'train_autoencoder', 'embedded_parts',
-           'read_tokenizer', 'load_embedded', 'load_image_model', 'load_backbone']
+           'read_tokenizer', 'load_embedded', 'load_image_model']
 
 # %% ../nbs/11_embedded.ipynb #98c4edbc
 import copy, math
@@ -19,7 +19,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from fastcore.basics import patch
 from torch import nn
 from .video import InputError
-from .backbone import Backbone, load_unet3d
+from .backbone import Backbone
 
 # %% ../nbs/11_embedded.ipynb #8bf160dd
 class _ResidualBlock(nn.Module):
@@ -174,14 +174,3 @@ def load_image_model(
     "Load the denoiser of single frames that the embedded backbone was grown from."
     from diffusers import UNet2DConditionModel
     return _load(folder, 'image', UNet2DConditionModel, device)
-
-def load_backbone(
-    name:str='embedded', # "embedded", a hub id, or a folder in diffusers' layout
-    *,
-    device:str='cpu', # Device to load to
-    **options, # Further arguments of `load_unet3d`: torch_dtype, variant, revision
-)->Backbone: # The model
-    "Load any backbone by name."
-    if name != 'embedded': return load_unet3d(name, device=device, **options)
-    if options: raise InputError(f'the embedded backbone takes no {", ".join(options)}')
-    return load_embedded(device=device)

@@ -33,7 +33,7 @@ def remove_lora(
         parent, _, child = name.rpartition('.')
         setattr(backbone.unet.get_submodule(parent), child, layer.base_layer)
     for attribute in ('peft_config', '_hf_peft_config_loaded'):
-        if hasattr(backbone.unet, attribute): delattr(backbone.unet, attribute)
+        if attribute in vars(backbone.unet): delattr(backbone.unet, attribute)
     backbone.unet.requires_grad_(False)
     return backbone
 

@@ -63,9 +63,9 @@ def adapter_pairs(
     spatial, temporal = (lora_layers(backbone, adapter) for adapter in ('spatial', 'temporal'))
     pairs = []
     for name in spatial:
-        for attention in ('attn1', 'attn2'):
-            partner = re.sub(r'(^|\.)attentions\.', r'\1temp_attentions.', name).replace('.attn1.', f'.{attention}.')
-            if partner in temporal: pairs.append((name, partner))
+        for pattern, replacement in backbone.pairings:
+            partner, found = re.subn(pattern, replacement, name)
+            if found and partner in temporal: pairs.append((name, partner))
     return pairs
 
 def orthogonality_loss(

@@ -202,7 +202,7 @@ def permutation_test(
     over:str='participants', # Clusters within which names are exchanged: 'participants' or 'examples'
     seed:int=0, # Seed of the exchanges
     num_samples:int=9999, # Exchanges
-)->tuple[np.ndarray, np.ndarray]: # p of each share against 1/M, two-sided, shape (Q, M): by itself, and corrected over the questions
+)->tuple[np.ndarray, np.ndarray]: # p of each share against 1/M, two-sided, shape (Q, M): by itself, and corrected over questions and methods
     "Cluster permutation test of every share against chance."
     generator, num_methods = np.random.default_rng(seed), counts.shape[-1]
     votes = counts.sum(1 - CLUSTERS.index(over))  # (clusters, Q, M)
@@ -210,9 +210,9 @@ def permutation_test(
     exchanged = np.stack([votes[..., list(order)] for order in everything], 1)/votes.sum((0, 2), keepdims=True)[0][:, :1]
     drawn = np.concatenate([exchanged[np.arange(len(votes)), generator.integers(len(everything), size=(min(500, num_samples-first), len(votes)))].sum(1) for first in range(0, num_samples, 500)])
     deviations, deviation = np.abs(drawn - 1/num_methods), np.abs(votes.sum(0)/votes.sum((0, 2))[:, None] - 1/num_methods)
-    scale = np.maximum(drawn.std(0), 1e-12)
+    scale = np.maximum(drawn.std((0, 2))[:, None], 1e-12)  # the same for all methods, whose names are exchanged
     def p(extreme): return (1 + (extreme >= deviation/scale - 1e-9).sum(0))/(num_samples + 1)
-    return p(deviations/scale), p((deviations/scale).max(1, keepdims=True))
+    return p(deviations/scale), p((deviations/scale).max((1, 2), keepdims=True))
 
 # %% ../nbs/39_preference.ipynb #f27bf0f9
 def fleiss_kappa(

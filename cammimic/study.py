@@ -186,7 +186,7 @@ _CONCLUSIONS = {(True, True): 'more than chance ({}) for other people and for ot
 def conclusions(
     found:dict, # Of `analyse`
     *,
-    level:float=.05, # Level of the tests, corrected over the questions
+    level:float=.05, # Level of the tests, corrected over questions and methods
 )->list[str]: # A sentence for each question
     "What the tests allow to be said."
     sentences = []
@@ -227,7 +227,7 @@ def write_report(
     counted = f'{found["participants"]} participants, {found["examples"]} examples, {found["answers"]} answers, {len(found["missing"])} missing' + (f'; left out after a failed attention check: {", ".join(found["excluded"])}' if found['excluded'] else '')
     lacking = ', '.join('/'.join(cell) for cell in found['missing'][:20]) + (' and others' if len(found['missing']) > 20 else '')
     parts = [f'<h1>{escape(title)}</h1><p>{escape(counted)}.{f" Not answered: {escape(lacking)}." if lacking else ""}</p><h2>What can be said</h2><ul>', *(f'<li>{escape(line)}</li>' for line in conclusions(found)), '</ul>', _picture(plot_shares(found), 'Shares of the methods by question, with intervals'),
-        '<h2>Shares</h2><p>Intervals of 95 %: taking answers for independent; for other people and these examples; for other people and other examples. p against chance, corrected over the questions: names exchanged within people, and within examples.</p>',
+        '<h2>Shares</h2><p>Intervals of 95 %: taking answers for independent; for other people and these examples; for other people and other examples. p against chance, corrected over questions and methods: names exchanged within people, and within examples.</p>',
         _table(['question', 'method', 'share', 'independent', 'people', 'people and examples', 'p (people)', 'p (examples)'], [cells(*pair) for pair in each]),
         "<h2>Agreement</h2><p>Fleiss' kappa: 1 is unanimity about every example, 0 is chance.</p>", _table(['question', 'kappa', 'interval'], [[q, 'none' if k[0] is None else f'{k[0]:.3f}', _span(k[1:], '.3f')] for q, k in found['kappa'].items()])]
     if 'places' in found: parts += ['<h2>Order</h2><p>How often what stood at each place was chosen, and p against chance.</p>', _table(['question', 'place', 'share', 'p'], [[q, k, f'{row["share"]:.1%}', f'{row["p"]:.4f}'] for q, rows in found['places'].items() for k, row in enumerate(rows, 1)])]

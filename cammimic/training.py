@@ -93,12 +93,8 @@ def denoising_loss(
     weights:torch.Tensor|None=None, # How much each cell counts, shape (1, 1, F, h, w), at least 0; None: all alike
 )->torch.Tensor: # Scalar
     "Mean squared error of the denoiser's prediction (eq. 2)."
-    scheduler, latents, noise = backbone.scheduler, latents.float(), noise.float()
-    noisy = scheduler.add_noise(latents, noise, timestep)
-    if backbone.prediction_type == 'epsilon': target = noise
-    elif backbone.prediction_type == 'v_prediction': target = scheduler.get_velocity(latents, noise, timestep)
-    elif backbone.prediction_type == 'sample': target = latents
-    else: raise InputError(f'cannot train a backbone that predicts {backbone.prediction_type!r}')
+    latents, noise = latents.float(), noise.float()
+    noisy, target = backbone.noised(latents, noise, timestep), backbone.target(latents, noise, timestep)
     error = backbone.denoise(noisy.to(backbone.dtype), timestep, text).float() - target
     loss = _mean_square(error, weights)
     if anchor is not None:
@@ -194,6 +190,7 @@ def train_motion(
     text:torch.Tensor, # Embedding of its prompt t_R, shape (1, L, D)
     *,
     settings:TrainingSettings=TrainingSettings(), # How to train
+    stills:torch.Tensor|None=None, # Latents of its frames, each encoded by itself, shape (1, C, F, h, w), where latent frames stand for several; None: the clip's
     weights:torch.Tensor|None=None, # How much each cell of the clip counts in L_temporal, shape (1, 1, F, h, w), of `background_weights`; None: all alike
     seed:int=0, # Seed of the stage's random stream
     progress:Callable|None=None, # Called as progress(stage, step, steps, values) after each step
@@ -201,24 +198,25 @@ def train_motion(
     save_every:int=50, # Steps between two saves
 )->list: # Values of each step: loss_temporal, loss_spatial
     "Stage 1 (eq. 2): learn motion into `temporal` and appearance into `spatial`."
-    num_layers, num_frames = len(lora_layers(backbone, 'spatial')), latents.shape[2]
+    num_layers, alone = len(lora_layers(backbone, 'spatial')), latents if stills is None else stills
     if weights is not None: weights = _checked_weights(weights, latents)
     def compute(step, generator, scale):
         keep = draw_mask(num_layers, settings, step=step, generator=generator)
-        timestep = torch.randint(backbone.scheduler.config.num_train_timesteps, (1,), generator=generator).to(latents.device)
+        timestep = backbone.draw_timestep(generator).to(latents.device)
         noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-        frame, anchor = torch.randint(num_frames, (2,), generator=generator).tolist()
-        one = slice(frame, frame+1)
+        frame, anchor = torch.randint(alone.shape[2], (2,), generator=generator).tolist()
+        one = alone[:, :, frame:frame+1]
+        still_noise = noise[:, :, frame:frame+1] if stills is None else torch.randn(one.shape, generator=generator).to(one.device)
         spatial = torch.zeros(())
         if any(keep):
             set_adapters(backbone, active=('spatial',), trainable=('spatial',)); mask_layers(backbone, 'spatial', keep=keep)
-            spatial = denoising_loss(backbone, latents[:, :, one], text, noise=noise[:, :, one], timestep=timestep)
+            spatial = denoising_loss(backbone, one, text, noise=still_noise, timestep=timestep)
             (scale * (settings.delta * spatial)).backward()
         set_adapters(backbone, trainable=('temporal',) if settings.routing == 'disjoint' else ADAPTERS); mask_layers(backbone, 'spatial', keep=keep)
-        temporal = denoising_loss(backbone, latents, text, noise=noise, timestep=timestep, anchor=anchor if settings.debias else None, weights=weights)
+        temporal = denoising_loss(backbone, latents, text, noise=noise, timestep=timestep, anchor=anchor % latents.shape[2] if settings.debias else None, weights=weights)
         (scale * temporal).backward()
         return dict(loss_temporal=temporal, loss_spatial=spatial)
-    return _train(backbone, compute, stage='motion', data=(latents, text) if weights is None else (latents, text, weights), trainable=ADAPTERS,
+    return _train(backbone, compute, stage='motion', data=tuple(d for d in (latents, text, stills, weights) if d is not None), trainable=ADAPTERS,
                   settings=settings, seed=seed, progress=progress, state_path=state_path, save_every=save_every)
 
 # %% ../nbs/21_training.ipynb #62211056
@@ -238,7 +236,7 @@ def train_scene(
     before = torch.cat([torch.zeros(1), *(w.detach().flatten().cpu() for a in ADAPTERS for w in adapter_parameters(backbone, a).values())])
     def norm(tensors): return torch.stack([t.norm() for t in tensors if t is not None]).norm()
     def compute(step, generator, scale):
-        timestep = torch.randint(backbone.scheduler.config.num_train_timesteps, (1,), generator=generator).to(latents.device)
+        timestep = backbone.draw_timestep(generator).to(latents.device)
         frame = torch.randint(latents.shape[2], (1,), generator=generator).item()
         one = latents[:, :, frame:frame+1]
         set_adapters(backbone, active=('spatial',), trainable=('spatial',))

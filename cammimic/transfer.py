@@ -141,14 +141,16 @@ def learn_motion(
     "Stage 1: the camera motion of one clip."
     size = size or backbone.nearest_size(np.divide(*probe_video(reference).size))
     num_frames = backbone.num_frames if num_frames is None else num_frames
+    groups = backbone.latent_groups(num_frames)
     frames, path, facts, masks = _measure_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask)
     if mask_objects is None: mask_objects = mask is not None or facts['moving_share'] >= _MOVING
     token = rare_token(backbone.tokenizer, seed=seed)
     text = backbone.encode_prompt(motion_prompt(prompt or NEUTRAL_REFERENCE, token))
     add_lora(backbone, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=phase_seed(seed, 'lora'))
     latents = backbone.encode_video(frames)
-    weights = background_weights(masks, (latents.shape[-1], latents.shape[-2])) if mask_objects else None
-    history = train_motion(backbone, latents, text, settings=settings, weights=weights, seed=phase_seed(seed, 'motion'), progress=progress, state_path=state_path)
+    stills = backbone.encode_stills(frames) if len(groups) < num_frames else None
+    weights = background_weights(np.stack([masks[group].any(0) for group in groups]), (latents.shape[-1], latents.shape[-2])) if mask_objects else None
+    history = train_motion(backbone, latents, text, settings=settings, stills=stills, weights=weights, seed=phase_seed(seed, 'motion'), progress=progress, state_path=state_path)
     metadata = dict(facts, mask_objects=mask_objects, size=list(size), num_frames=num_frames, token=token, reference_prompt=prompt or NEUTRAL_REFERENCE, seed=seed,
                     training=asdict(settings), cammimic=version('cammimic'))
     return Motion(*lora_state(backbone, metadata=metadata), path=path, history=history)
@@ -201,7 +203,8 @@ def guided_video(
     box = centre_crop_box(picture.shape[1::-1], size[0]/size[1])
     weak = weak_video(picture, path, size=size, border=guidance.border, anchor=guidance.anchor, composition=guidance.composition, supersample=int(np.clip(box[2]//size[0], 1, 4)))
     z_P = backbone.encode_video(weak.frames).float()
-    mask = latent_mask(weak.mask, backbone.scale_factor, erode=guidance.erode).to(z_P) if guidance.mask else None
+    seen = np.stack([weak.mask[group].all(0) for group in backbone.latent_groups(len(weak.frames))])
+    mask = latent_mask(seen, backbone.scale_factor, erode=guidance.erode).to(z_P) if guidance.mask else None
     pull = Guidance(z_P, mask, scale=guidance.scale, mode=guidance.mode) if guidance.scale else None
     generator = torch.Generator().manual_seed(phase_seed(seed, 'sampling'))
     latents = sample_latents(backbone, text, negative_text, shape=z_P.shape, settings=sampling, guidance=pull, start=z_P, generator=generator, progress=progress)
