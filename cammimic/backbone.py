@@ -35,6 +35,7 @@ class Backbone:
     temporal_pattern:str = r'(.*\.temp_attentions\.\d+|transformer_in)\.transformer_blocks\.\d+\.attn[12]\.' + _PROJECTIONS # Modules for temporal LoRA
     pairings:tuple = tuple((r'(^|\.)attentions\.(.*)\.attn1\.', rf'\1temp_attentions.\2.{attention}.') for attention in ('attn1', 'attn2')) # (pattern, replacement): temporal modules a spatial one is kept orthogonal to
     licence:str='' # Licence of the weights, if known
+    merge_frozen:bool=False # Merge an adapter that is frozen in a pass into the weights for its length; see `make_efficient`
 
     @property
     def device(self)->torch.device: return next(self.unet.parameters()).device

@@ -22,6 +22,7 @@ from .command import (Commands, NumFrames, Progress, backbone_option, device_opt
 
 # %% ../nbs/41_cli.ipynb #60f2a742
 _LATER = {'bench': ('cammimic.bench', 'Run or go on with a benchmark, and print its table.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.'),
+    'estimate': ('cammimic.cost', 'Say what a transfer needs of memory and time, before anything is downloaded.'),
     'study': ('cammimic.study', 'Ask people which videos they prefer, and analyse what they say.')}
 
 @click.group('cammimic', cls=Commands, later=_LATER, invoke_without_command=True, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
@@ -177,7 +178,14 @@ _generating = together(
     click.option('--border', type=click.Choice(['reflect', 'black', 'replicate', 'inpaint']), default='reflect', show_default=True, help='What fills the preview\'s border before it guides.'),
     click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that shows the picture unmoved.'),
     click.option('--fps', type=click.FloatRange(.01, 1000), metavar='F', help='Frames per second; as long as the reference if left out.'))
-_running = together(backbone_option, device_option, seed_option, json_option)
+def _note(ctx:click.Context, param:click.Parameter, value:Any)->None: # How a model is loaded concerns no command but `_load_model`
+    ctx.meta.setdefault('cammimic.loading', {})[param.name] = value
+_quiet = dict(callback=_note, expose_value=False)
+_running = together(backbone_option, device_option,
+    click.option('--dtype', 'torch_dtype', type=click.Choice(['auto', 'float32', 'bfloat16', 'float16']), default='auto', show_default=True, help='Type of the frozen weights; auto: half precision on a GPU. Adapters stay in float32.', **_quiet),
+    click.option('--variant', metavar='NAME', help='Stored variant of the weights, such as fp16.', **_quiet),
+    click.option('--revision', metavar='REV', help='Git revision of the model on the hub.', **_quiet),
+    click.option('--checkpointing', is_flag=True, help='Train in about half the memory and a third more time.', **_quiet), seed_option, json_option)
 
 # %% ../nbs/41_cli.ipynb #8ea02b9f
 def _load_model(name:str, device:str)->Any:
@@ -191,7 +199,12 @@ def _load_model(name:str, device:str)->Any:
     try: torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f'the device {device!r} cannot be used here; choose --device cpu ({str(error).splitlines()[0][:100]})') from error
-    return load_backbone(name, device=device)
+    asked = {key: value for key, value in click.get_current_context().meta.get('cammimic.loading', {}).items() if value not in (None, False, 'auto')}
+    if 'torch_dtype' in asked: asked['torch_dtype'] = getattr(torch, asked['torch_dtype'])
+    elif name != 'embedded' and torch.device(device).type == 'cuda': asked['torch_dtype'] = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    model = load_backbone(name, device=device, **asked)
+    if model.licence: remark(f'the weights of {name} are under the licence {model.licence}')
+    return model
 
 @contextmanager
 def _continued(output:str|Path)->Iterator[Path]:
@@ -312,6 +325,23 @@ def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:st
         with _continued(target) as states:
             result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=Progress(), state_path=states/'scene.safetensors', **settings)
             _finish(result, target, as_json)
+
+# %% ../nbs/41_cli.ipynb #b7c72455
+@main.command('export')
+@click.argument('motion')
+@click.option('--output', required=True, metavar='DIR', help='Folder to make, in diffusers\' layout.')
+@_running
+def _export(motion:str, *, output:str, backbone:str, device:str, seed:int, as_json:bool)->None:
+    "Fuse MOTION.safetensors into a copy of its model that diffusers loads as it is."
+    from cammimic.families import save_backbone
+    from cammimic.lora import fuse_lora, install_lora
+    from cammimic.transfer import Motion
+    from cammimic.video import InputError
+    if Path(output).exists(): raise InputError(f'{output} exists; choose another --output')
+    learned, model = Motion.load(motion), _load_model(backbone, device)
+    install_lora(model, learned.tensors, learned.header)
+    written = save_backbone(fuse_lora(model), output, card=dict(motion=learned.header['label'], reference=learned.header['reference'], token=learned.token))
+    report(dict(output=str(written), token=learned.token), [('output', str(written)), ('token', learned.token)], as_json)
 
 # %% ../nbs/41_cli.ipynb #0521fe8a
 @main.command('demo')

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['ADAPTERS', 'lora_layers', 'remove_lora', 'set_adapters', 'add_lora', 'scale_adapters', 'mask_layers',
-           'adapter_parameters', 'lora_state', 'install_lora', 'write_lora', 'read_lora']
+           'adapter_parameters', 'merged_adapter', 'fuse_lora', 'lora_state', 'install_lora', 'write_lora', 'read_lora']
 
 # %% ../nbs/12_lora.ipynb #5b3fb44e
-import json, warnings
+import json, re, warnings
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 import torch
 from .video import InputError, atomic_path
 from .backbone import Backbone
@@ -74,12 +76,13 @@ def add_lora(
     for index, (name, pattern) in enumerate(zip(ADAPTERS, (backbone.spatial_pattern, backbone.temporal_pattern))):
         config = LoraConfig(r=rank, lora_alpha=rank if alpha is None else alpha,
                             target_modules=_with_feed_forward(pattern) if include_feed_forward else pattern)
+        if not any(re.fullmatch(pattern, name_of) for name_of, _ in backbone.unet.named_modules()): raise InputError(f'{backbone.name!r} has no layer for the {name} adapter: nothing matches its {name}_pattern {pattern!r}')
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'Already found a `peft_config`')  # two adapters are meant
             torch.manual_seed(seed + index)
             inject_adapter_in_model(config, backbone.unet, name)
     for layer in lora_layers(backbone).values():
-        layer.lora_A.float(); layer.lora_B.float()
+        for part in (layer.lora_A, layer.lora_B): part.to(layer.base_layer.weight.device, torch.float32)
     set_adapters(backbone, active=ADAPTERS)
     return backbone
 
@@ -114,6 +117,34 @@ def adapter_parameters(
     "The parameters of one adapter."
     return {f'{name}.{part}': getattr(layer, part)[adapter].weight
             for name, layer in lora_layers(backbone, adapter).items() for part in ('lora_A', 'lora_B')}
+
+# %% ../nbs/12_lora.ipynb #46bdb828
+@contextmanager
+def merged_adapter(
+    backbone:Backbone, # Model
+    adapter:str, # Adapter that is frozen in this pass
+)->Iterator[None]:
+    "Merge an adapter, where it is active, into the weights for the length of a `with`, which must hold forward and backward pass."
+    kept = []
+    try:
+        for layer in lora_layers(backbone, adapter).values():
+            weight = layer.base_layer.weight
+            if adapter not in layer.active_adapters or weight.dtype != torch.float32: continue  # half precision would round the update away
+            kept.append((layer, weight.data, layer._active_adapter))
+            weight.data = weight.data + layer.get_delta_weight(adapter).detach().to(weight.dtype)
+            layer._active_adapter = [name for name in layer.active_adapters if name != adapter]
+        yield
+    finally:
+        for layer, data, active in kept: layer.base_layer.weight.data, layer._active_adapter = data, active
+
+def fuse_lora(
+    backbone:Backbone, # Model with adapters, scaled as wanted; changed in place
+)->Backbone: # The same model without adapters
+    "Add all active adapters to the weights for good."
+    for layer in lora_layers(backbone).values():
+        weight = layer.base_layer.weight
+        weight.data = (weight.data.float() + sum(layer.get_delta_weight(name).detach().float() for name in layer.active_adapters if name in layer.lora_A)).to(weight.dtype)
+    return remove_lora(backbone)
 
 # %% ../nbs/12_lora.ipynb #f6a698c4
 def lora_state(

@@ -7,6 +7,7 @@ __all__ = ['TrainingSettings', 'draw_mask', 'background_weights', 'denoising_los
 
 # %% ../nbs/21_training.ipynb #b6d13f81
 import hashlib, json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from .video import InputError, atomic_path
 from .backbone import Backbone
-from .lora import ADAPTERS, adapter_parameters, lora_layers, mask_layers, set_adapters
+from .lora import ADAPTERS, adapter_parameters, lora_layers, mask_layers, merged_adapter, set_adapters
 from .orthogonality import FORMS, orthogonality_loss
 
 # %% ../nbs/21_training.ipynb #e395d841
@@ -213,8 +214,9 @@ def train_motion(
             spatial = denoising_loss(backbone, one, text, noise=still_noise, timestep=timestep)
             (scale * (settings.delta * spatial)).backward()
         set_adapters(backbone, trainable=('temporal',) if settings.routing == 'disjoint' else ADAPTERS); mask_layers(backbone, 'spatial', keep=keep)
-        temporal = denoising_loss(backbone, latents, text, noise=noise, timestep=timestep, anchor=anchor % latents.shape[2] if settings.debias else None, weights=weights)
-        (scale * temporal).backward()
+        with merged_adapter(backbone, 'spatial') if backbone.merge_frozen and settings.routing == 'disjoint' else nullcontext():
+            temporal = denoising_loss(backbone, latents, text, noise=noise, timestep=timestep, anchor=anchor % latents.shape[2] if settings.debias else None, weights=weights)
+            (scale * temporal).backward()
         return dict(loss_temporal=temporal, loss_spatial=spatial)
     return _train(backbone, compute, stage='motion', data=tuple(d for d in (latents, text, stills, weights) if d is not None), trainable=ADAPTERS,
                   settings=settings, seed=seed, progress=progress, state_path=state_path, save_every=save_every)
