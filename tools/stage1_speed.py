@@ -29,7 +29,7 @@ def scaled():
     return backbone, torch.randn(1, 4, 16, 16, 16), torch.randn(1, 77, 1024)
 
 def their_step(backbone, latents, text, *, equal):
-    "MotionDirector's loop, by what PEERS.md says of it."
+    "MotionDirector's published loop, written anew."
     import torch
     from peft import LoraConfig, inject_adapter_in_model
     from transformers import CLIPTextConfig, CLIPTextModel
