@@ -18,15 +18,14 @@ import torch
 import torch.utils.checkpoint
 
 from .video import InputError
-from .backbone import Backbone, build_tokenizer, tiny_backbone
+from .backbone import PROJECTIONS, Backbone, build_tokenizer, tiny_backbone
 from .embedded import load_embedded
 
 # %% ../nbs/13_families.ipynb #575ca469
-_PROJECTIONS = r'(to_q|to_k|to_v|to_out\.0)'
 MOTION_MODULES = dict( # Where motion modules take adapters
-    temporal_pattern=r'.*\.motion_modules\.\d+\.transformer_blocks\.\d+\.attn[12]\.' + _PROJECTIONS,
+    temporal_pattern=r'.*\.motion_modules\.\d+\.transformer_blocks\.\d+\.attn[12]\.' + PROJECTIONS,
     pairings=tuple((r'(^|\.)attentions\.(\d+)\.transformer_blocks\.\d+\.attn1\.', rf'\1motion_modules.\2.transformer_blocks.0.{attention}.') for attention in ('attn1', 'attn2')))
-ONE_ATTENTION = dict(spatial_pattern=r'blocks\.\d+\.attn1\.' + _PROJECTIONS, temporal_pattern=r'blocks\.\d+\.attn1\.' + _PROJECTIONS, pairings=((r'$', ''),))
+ONE_ATTENTION = dict(spatial_pattern=r'blocks\.\d+\.attn1\.' + PROJECTIONS, temporal_pattern=r'blocks\.\d+\.attn1\.' + PROJECTIONS, pairings=((r'$', ''),))
 
 # %% ../nbs/13_families.ipynb #55fa9a79
 @dataclass
