@@ -8,7 +8,9 @@ __all__ = ['PROJECTIONS', 'SOLVERS', 'Backbone', 'build_tokenizer', 'rare_token'
 # %% ../nbs/10_backbone.ipynb #f71a8151
 import hashlib, random
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Iterator
 import numpy as np
 import torch
 from fastcore.basics import patch
@@ -36,6 +38,9 @@ class Backbone:
     pairings:tuple = tuple((r'(^|\.)attentions\.(.*)\.attn1\.', rf'\1temp_attentions.\2.{attention}.') for attention in ('attn1', 'attn2')) # (pattern, replacement): temporal modules a spatial one is kept orthogonal to
     licence:str='' # Licence of the weights, if known
     merge_frozen:bool=False # Merge an adapter that is frozen in a pass into the weights for its length; see `make_efficient`
+    resting:str|None=None # Device where text encoder and autoencoder rest when they have nothing to do; None: they stay
+    offload:bool=False # The denoiser rests there, too, while they work
+    frames_at_once:int=8 # Frames that go through the autoencoder together
 
     @property
     def device(self)->torch.device: return next(self.unet.parameters()).device
@@ -54,6 +59,21 @@ class Backbone:
         for module in (self.unet, self.vae, self.text_encoder): module.to(*args, **kwargs)
         return self
 
+# %% ../nbs/10_backbone.ipynb #a4291670
+@patch
+@contextmanager
+def at_work(self:Backbone,
+    part:torch.nn.Module, # The text encoder or the autoencoder
+)->Iterator[torch.device]: # The model's device, with the part on it
+    "Bring a resting part to the model's device for the length of a `with`."
+    device = self.device
+    if self.resting is None: yield device; return
+    if self.offload: self.unet.to(self.resting)
+    try: yield part.to(device) and device
+    finally:
+        part.to(self.resting)
+        if self.offload: self.unet.to(device)
+
 # %% ../nbs/10_backbone.ipynb #d4061a85
 @patch
 @torch.no_grad()
@@ -67,7 +87,7 @@ def encode_prompt(self:Backbone,
         length = len(self.tokenizer(prompt, verbose=False).input_ids)
         if length > limit: raise InputError(f'the prompt {prompt[:60]!r} has {length} tokens, {self.name} takes {limit}; use a shorter one')
     tokens = self.tokenizer(list(prompts), padding='max_length', max_length=limit, return_tensors='pt')
-    return self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state.to(self.dtype)
+    with self.at_work(self.text_encoder) as device: return self.text_encoder(tokens.input_ids.to(device)).last_hidden_state.to(self.dtype)
 
 # %% ../nbs/10_backbone.ipynb #094620e3
 @patch
@@ -75,11 +95,12 @@ def encode_prompt(self:Backbone,
 def encode_video(self:Backbone,
     frames:np.ndarray, # Frames, shape (F, H, W, 3) uint8 RGB; H and W multiples of `scale_factor`
     *,
-    chunk_size:int=8, # Frames encoded at once
+    chunk_size:int|None=None, # Frames encoded at once; None is the model's `frames_at_once`
 )->torch.Tensor: # Latents times the scaling factor, shape (1, C, F, h, w)
     "Frames to latents."
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(self.device, self.dtype)/127.5 - 1
-    latents = torch.cat([self.vae.encode(p).latent_dist.mode() for p in pixels.split(chunk_size)])
+    with self.at_work(self.vae) as device:
+        pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(device, self.dtype)/127.5 - 1
+        latents = torch.cat([self.vae.encode(p).latent_dist.mode() for p in pixels.split(chunk_size or self.frames_at_once)])
     return (latents * self.vae.config.scaling_factor).transpose(0, 1)[None]
 
 @patch
@@ -87,11 +108,11 @@ def encode_video(self:Backbone,
 def decode_latents(self:Backbone,
     latents:torch.Tensor, # Latents, shape (1, C, F, h, w)
     *,
-    chunk_size:int=8, # Frames decoded at once
+    chunk_size:int|None=None, # Frames decoded at once; None is the model's `frames_at_once`
 )->np.ndarray: # Frames, shape (F, H, W, 3) uint8 RGB
     "Latents to frames."
     latents = (latents[0] / self.vae.config.scaling_factor).transpose(0, 1).to(self.dtype)
-    pixels = torch.cat([self.vae.decode(z).sample for z in latents.split(chunk_size)])
+    with self.at_work(self.vae) as device: pixels = torch.cat([self.vae.decode(z).sample for z in latents.to(device).split(chunk_size or self.frames_at_once)])
     return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 # %% ../nbs/10_backbone.ipynb #be5178de

@@ -7,6 +7,7 @@ __all__ = ['main', 'preview', 'motion', 'score']
 
 # %% ../nbs/41_cli.ipynb #d5760533
 import math
+import os
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -185,23 +186,40 @@ _running = together(backbone_option, device_option,
     click.option('--dtype', 'torch_dtype', type=click.Choice(['auto', 'float32', 'bfloat16', 'float16']), default='auto', show_default=True, help='Type of the frozen weights; auto: half precision on a GPU. Adapters stay in float32.', **_quiet),
     click.option('--variant', metavar='NAME', help='Stored variant of the weights, such as fp16.', **_quiet),
     click.option('--revision', metavar='REV', help='Git revision of the model on the hub.', **_quiet),
-    click.option('--checkpointing', is_flag=True, help='Train in about half the memory and a third more time.', **_quiet), seed_option, json_option)
+    click.option('--checkpointing', is_flag=True, help='Train in about half the memory and a third more time.', **_quiet),
+    click.option('--vae-tiling', 'tiling', is_flag=True, help='Encode and decode single frames, large ones in tiles, to save memory.', **_quiet),
+    click.option('--offload', is_flag=True, help='On a GPU: let the denoiser, too, leave it while text encoder or autoencoder work.', **_quiet),
+    click.option('--compile', 'compiled', is_flag=True, help='Compile layers by torch.compile: a minute or more at first, faster steps after.', **_quiet), seed_option, json_option)
 
 # %% ../nbs/41_cli.ipynb #8ea02b9f
+def _accelerated(asked:dict)->str|None:
+    "Device of `accelerate launch`, whose type and compiler go to what is asked for; None where it was not used. Its processes beside the first end."
+    import torch
+    from accelerate import Accelerator
+    if 'ACCELERATE_MIXED_PRECISION' not in os.environ: return None
+    accelerator, kinds = Accelerator(), dict(bf16='bfloat16', fp16='float16')
+    if not accelerator.is_main_process: raise SystemExit(0)
+    if accelerator.mixed_precision in kinds: asked.setdefault('torch_dtype', getattr(torch, kinds[accelerator.mixed_precision]))
+    backend = os.environ.get('ACCELERATE_DYNAMO_BACKEND', 'no').lower()
+    if backend != 'no': asked.setdefault('compiled', backend)
+    return str(accelerator.device)
+
+# %% ../nbs/41_cli.ipynb #aac7af07
 def _load_model(name:str, device:str)->Any:
     "The backbone on the wanted device."
     import torch
     from transformers.utils import logging
-    from cammimic.families import load_backbone
+    from cammimic.loading import load_backbone
     from cammimic.video import InputError
     logging.disable_progress_bar()
-    if device == 'auto': device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    asked = {key: value for key, value in click.get_current_context().meta.get('cammimic.loading', {}).items() if value not in (None, False, 'auto')}
+    if 'torch_dtype' in asked: asked['torch_dtype'] = getattr(torch, asked['torch_dtype'])
+    if 'compiled' in asked: asked['compiled'] = 'inductor'
+    if device == 'auto': device = _accelerated(asked) or ('cuda' if torch.cuda.is_available() else 'cpu')
     try: torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f'the device {device!r} cannot be used here; choose --device cpu ({str(error).splitlines()[0][:100]})') from error
-    asked = {key: value for key, value in click.get_current_context().meta.get('cammimic.loading', {}).items() if value not in (None, False, 'auto')}
-    if 'torch_dtype' in asked: asked['torch_dtype'] = getattr(torch, asked['torch_dtype'])
-    elif name != 'embedded' and torch.device(device).type == 'cuda': asked['torch_dtype'] = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if name != 'embedded' and torch.device(device).type == 'cuda': asked.setdefault('torch_dtype', torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
     model = load_backbone(name, device=device, **asked)
     if model.licence: remark(f'the weights of {name} are under the licence {model.licence}')
     return model
@@ -333,7 +351,7 @@ def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:st
 @_running
 def _export(motion:str, *, output:str, backbone:str, device:str, seed:int, as_json:bool)->None:
     "Fuse MOTION.safetensors into a copy of its model that diffusers loads as it is."
-    from cammimic.families import save_backbone
+    from cammimic.loading import save_backbone
     from cammimic.lora import fuse_lora, install_lora
     from cammimic.transfer import Motion
     from cammimic.video import InputError

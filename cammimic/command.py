@@ -29,7 +29,8 @@ def sentence_for(
     from cammimic.video import InputError
     if isinstance(error, (KeyboardInterrupt, click.Abort)): return 130, 'interrupted; nothing unfinished stands under a final name'
     if isinstance(error, InputError): return 2, str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError' or 'allocate memory' in str(error): return 2, 'there is not enough memory for this: take a shorter --duration, fewer --num-frames or a smaller picture'
+    if type(error).__name__ == 'OutOfMemoryError': return 2, 'the GPU has not enough memory for this: give --checkpointing, --vae-tiling and --offload, or lower --num-frames; cammimic estimate tells what each needs'
+    if isinstance(error, MemoryError) or 'allocate memory' in str(error): return 2, 'there is not enough memory for this: take a shorter --duration, fewer --num-frames or a smaller picture'
     if isinstance(error, OSError) and error.errno != errno.EPIPE and error.strerror:
         return 2, f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     if isinstance(error, click.UsageError) and error.ctx: return 2, f'{error.format_message().rstrip(".")}; see {error.ctx.command_path} --help'

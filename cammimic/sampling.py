@@ -124,6 +124,7 @@ def sample_latents(
     settings:SamplingSettings=SamplingSettings(), # How to sample
     guidance:Guidance|None=None, # The weak video; None samples freely
     start:torch.Tensor|None=None, # Latents that `strength` < 1 starts from
+    noise:torch.Tensor|None=None, # Noise to start from, of that shape; None draws it
     generator:torch.Generator|None=None, # Source of all randomness, on the CPU
     progress:Callable|None=None, # Called as progress('sampling', step, steps, {}) after each step
 )->torch.Tensor: # Clean latents of that shape, float32
@@ -131,7 +132,8 @@ def sample_latents(
     scheduler = backbone.solver(settings.scheduler, settings.steps)
     skipped = settings.steps - max(1, round(settings.steps*settings.strength))
     timesteps = scheduler.timesteps[skipped:]
-    noise = torch.randn(shape, generator=generator).to(backbone.device)
+    drawn = torch.randn(shape, generator=generator).to(backbone.device)
+    noise = drawn if noise is None else noise.to(drawn)
     if skipped and start is None: raise InputError(f'strength {settings.strength} needs latents to start from')
     latents = noise if not skipped else backbone.noised(start.float(), noise, timesteps[:1])
     if skipped and hasattr(scheduler, 'set_begin_index'): scheduler.set_begin_index(skipped)

@@ -196,6 +196,7 @@ def guided_video(
     negative_text:torch.Tensor, # Embedding of the empty or negative prompt
     sampling:SamplingSettings, # How to sample
     guidance:GuidanceSettings=GuidanceSettings(), # Homography guidance
+    noise:torch.Tensor|None=None, # Noise to start from, shape (1, C, F, h, w); None draws it
     seed:int=0, # Seed of the whole transfer
     progress:Callable|None=None, # Called as progress('sampling', step, steps, {})
 )->tuple[np.ndarray, WeakVideo]: # Frames (F, H, W, 3) uint8, and the weak video that guided them
@@ -207,7 +208,7 @@ def guided_video(
     mask = latent_mask(seen, backbone.scale_factor, erode=guidance.erode).to(z_P) if guidance.mask else None
     pull = Guidance(z_P, mask, scale=guidance.scale, mode=guidance.mode) if guidance.scale else None
     generator = torch.Generator().manual_seed(phase_seed(seed, 'sampling'))
-    latents = sample_latents(backbone, text, negative_text, shape=z_P.shape, settings=sampling, guidance=pull, start=z_P, generator=generator, progress=progress)
+    latents = sample_latents(backbone, text, negative_text, shape=z_P.shape, settings=sampling, guidance=pull, start=z_P, noise=noise, generator=generator, progress=progress)
     return backbone.decode_latents(latents), weak
 
 # %% ../nbs/40_transfer.ipynb #06c25b75

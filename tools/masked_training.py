@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from cammimic.camerascore import measure_path, score_paths
-from cammimic.families import load_backbone
+from cammimic.loading import load_backbone
 from cammimic.lora import install_lora, scale_adapters
 from cammimic.path import CameraPath
 from cammimic.render import CameraMove, MovingObject, paste_objects, render_panorama

@@ -28,41 +28,52 @@ def scaled():
     backbone = Backbone('scaled', unet, tiny.vae, tiny.text_encoder, tiny.tokenizer, DDIMScheduler(beta_schedule='scaled_linear', clip_sample=False))
     return backbone, torch.randn(1, 4, 16, 16, 16), torch.randn(1, 77, 1024)
 
-def their_step(backbone, latents, text, *, equal):
-    "MotionDirector's published loop, written anew."
+def their_step(backbone, latents, text, *, equal, encode=None, skip=0., seed=0):
+    "MotionDirector's published loop, written anew; `encode` gives the text at every step, `skip` is the share of steps without the single frame."
     import torch
     from peft import LoraConfig, inject_adapter_in_model
-    from transformers import CLIPTextConfig, CLIPTextModel
     from cammimic.lora import add_lora, lora_layers
     if equal: add_lora(backbone, rank=32)
     else:
         blocks = dict(spatial=rf'.*\.attentions\.\d+\.transformer_blocks\.\d+\.({ATTENTION}|{FORWARD})', temporal=rf'(.*\.temp_attentions\.\d+|transformer_in)\.transformer_blocks\.\d+\.({ATTENTION.replace("attn1", "attn[12]")}|{FORWARD})')
+        torch.manual_seed(seed)
         for name, pattern in blocks.items(): inject_adapter_in_model(LoraConfig(r=32, lora_alpha=32, lora_dropout=.1, target_modules=pattern), backbone.unet, name)
-        encoder, tokens = CLIPTextModel(CLIPTextConfig(hidden_size=1024, intermediate_size=4096, num_hidden_layers=2, num_attention_heads=16)).eval().requires_grad_(False), torch.randint(0, 1000, (1, 77))
         backbone.unet.train()
-    layers, generator = lora_layers(backbone), torch.Generator().manual_seed(0)
+    layers, generator = lora_layers(backbone), torch.Generator().manual_seed(seed)
     for layer in layers.values():
         layer.set_adapter(list(layer.lora_A.keys()))
         for part in (layer.lora_A, layer.lora_B): part.requires_grad_(True)
     weights = {a: [part[a].weight for layer in layers.values() if a in layer.lora_A for part in (layer.lora_A, layer.lora_B)] for a in ('spatial', 'temporal')}
     optimisers = [torch.optim.AdamW(found, lr=5e-4) for found in weights.values()]
-    def temporal_scale(value):
+    def scales(adapter, value):
         for layer in layers.values():
-            if 'temporal' in layer.lora_A: layer.scaling['temporal'] = value
+            if adapter in layer.lora_A: layer.scaling[adapter] = value
     def step():
-        states = text if equal else encoder(tokens).last_hidden_state
+        states = text if equal or encode is None else encode()
         timestep, noise = torch.randint(1000, (1,), generator=generator), torch.randn(latents.shape, generator=generator)
-        noisy, frame, anchor = backbone.scheduler.add_noise(latents, noise, timestep), *torch.randint(16, (2,), generator=generator).tolist()
-        temporal_scale(0.)
-        spatial = (backbone.denoise(noisy[:, :, frame:frame+1], timestep, states) - noise[:, :, frame:frame+1]).square().mean()
-        temporal_scale(1.)
-        error = backbone.denoise(noisy, timestep, states) - noise
+        noisy, target = backbone.noised(latents, noise, timestep), backbone.target(latents, noise, timestep)
+        frame, anchor = torch.randint(latents.shape[2], (2,), generator=generator).tolist()
+        skipped, losses = bool(torch.rand(1, generator=generator) < skip), []
+        if not skipped:
+            scales('temporal', 0.)
+            losses.append((backbone.denoise(noisy[:, :, frame:frame+1], timestep, states) - target[:, :, frame:frame+1]).square().mean())
+        scales('temporal', 1.); scales('spatial', float(not skipped))
+        error = backbone.denoise(noisy, timestep, states) - target
         temporal = error.square().mean()
         if not equal: temporal = temporal + (2**.5*error - error[:, :, anchor:anchor+1]).square().mean()
         for optimiser in optimisers: optimiser.zero_grad()
-        spatial.backward(retain_graph=True); temporal.backward()
-        for optimiser in optimisers: optimiser.step()
+        for loss in losses: loss.backward(retain_graph=True)
+        temporal.backward()
+        scales('spatial', 1.)
+        for optimiser in optimisers[skipped:]: optimiser.step()
     return step
+
+def two_layers_of_clip():
+    "A frozen text encoder of CLIP's width, and its work for one prompt."
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel
+    encoder, tokens = CLIPTextModel(CLIPTextConfig(hidden_size=1024, intermediate_size=4096, num_hidden_layers=2, num_attention_heads=16)).eval().requires_grad_(False), torch.randint(0, 1000, (1, 77))
+    return lambda: encoder(tokens).last_hidden_state
 
 def peak_gflops():
     "What the machine's matrix product reaches."
@@ -84,7 +95,7 @@ def one(row):
     backbone, latents, text = scaled()
     marks, settings = [], TrainingSettings(steps=STEPS+1, masking='none')
     if row in ('motiondirector', 'equal_work'):
-        step, before = their_step(backbone, latents, text, equal=row == 'equal_work'), resident()
+        step, before = their_step(backbone, latents, text, equal=row == 'equal_work', encode=two_layers_of_clip()), resident()
         marks.append(time.perf_counter())
         for _ in range(STEPS+1): step(); marks.append(time.perf_counter())
         def again(): step()
