@@ -14,15 +14,18 @@ from typing import Callable
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
-from .video import InputError, atomic_path, to_canvas
+from .video import InputError, to_canvas
 from .path import CameraPath
 from .preview import weak_video
 from .backbone import Backbone, rare_token
 from .lora import install_lora, lora_state, remove_lora
 from .training import TrainingSettings, denoising_loss
 from .sampling import SamplingSettings, sample_latents
+from .cluster import Folder
 from .transfer import GuidanceSettings, default_sampling, guided_video, motion_prompt, phase_seed
 from .bench import Recipe, learn_picture, learn_reference, model_digest
 
@@ -102,8 +105,8 @@ def invert_latents(
 # %% ../nbs/45_baselines.ipynb #85152e38
 class Parts:
     "Learnt parts, kept in a folder or, without one, in memory."
-    def __init__(self, folder:str|Path|None=None):
-        self.folder, self.made, self.held = None if folder is None else Path(folder), [], {}
+    def __init__(self, folder:str|Path|None=None): # Path, or a URL of fsspec
+        self.folder, self.made, self.held = None if folder is None else Folder(folder), [], {}
     def get(self,
         facts:dict, # JSON-ready: all that decides the part
         make:Callable, # Called without arguments: tensors by name, and a header
@@ -111,31 +114,22 @@ class Parts:
         "A part, made where there is none."
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
         if self.folder is None and key in self.held: return self.held[key]
-        file = None if self.folder is None else self.folder/f'{key}.safetensors'
-        if file is not None and (found := _read_part(file)) is not None: return found
+        if self.folder is not None and (found := _open_part(self.folder.read(f'{key}.safetensors'))) is not None: return found
         begin = time.perf_counter()
         tensors, header = make()
         self.made.append(facts)
         header = dict(header, seconds=round(time.perf_counter() - begin, 2))
-        if file is None: self.held[key] = tensors, header
-        else: _write_part(file, tensors, header)
+        if self.folder is None: self.held[key] = tensors, header
+        else: self.folder.write(f'{key}.safetensors', save(tensors, metadata=dict(header=json.dumps(header))))
         return tensors, header
 
-def _read_part(file:Path)->tuple[dict, dict]|None:
+def _open_part(content:bytes|None)->tuple[dict, dict]|None:
     "A stored part; None where there is none that is whole."
-    from safetensors import SafetensorError, safe_open
-    if not file.is_file(): return None
-    try:
-        with safe_open(file, framework='pt') as stored: return {name: stored.get_tensor(name) for name in stored.keys()}, json.loads(stored.metadata()['header'])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError): return None
+    if content is None: return None
+    try: return load(content), json.loads(json.loads(content[8:8 + int.from_bytes(content[:8], 'little')])['__metadata__']['header'])
+    except (SafetensorError, ValueError, KeyError, TypeError): return None
 
-def _write_part(file:Path, tensors:dict, header:dict)->None:
-    "Store a part."
-    from safetensors.torch import save_file
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(file) as temporary: save_file(tensors, temporary, metadata=dict(header=json.dumps(header)))
-
-# %% ../nbs/45_baselines.ipynb #5d67ec8d
+# %% ../nbs/45_baselines.ipynb #aa8e2705
 @dataclass
 class Reference:
     "A reference clip on the canvas of the results."
@@ -162,6 +156,8 @@ class Method:
         self.reference, self.image, self.prompts, self.seed, self.costs = reference, image, tuple(prompts), seed, {}
         self.learn()
         return self
+    @property
+    def model(self)->str|None: return None # Hash of the model it works with
     def learn(self)->None: "What `fit` does; nothing without training."
     def make(self)->np.ndarray: raise NotImplementedError
     def generate(self)->np.ndarray: # Frames (F, H, W, 3) uint8 RGB
@@ -180,7 +176,7 @@ class NaiveHomography(Method):
         fit = self.border == 'fit'
         return weak_video(self.image, self.reference.path, size=self.reference.size, border='black' if fit else self.border, fit=fit, supersample=int(np.clip(self.image.shape[1]//self.reference.size[0], 1, 4))).frames
 
-# %% ../nbs/45_baselines.ipynb #6fe6c74f
+# %% ../nbs/45_baselines.ipynb #66668eda
 @dataclass
 class LoraMethod(Method):
     "Adapters by a recipe, then guided or free sampling: ours, its ablations, and MotionDirector."
@@ -191,7 +187,11 @@ class LoraMethod(Method):
     noise_prior:float=0. # Share of the reference's inverted noise in the noise that is started from, in [0, 1]
     def __post_init__(self):
         if not 0 <= self.noise_prior <= 1: raise InputError(f'noise_prior must lie in [0, 1], got {self.noise_prior}')
-    def _facts(self, recipe:Recipe, **more)->dict: return dict(model=model_digest(self.backbone), recipe=asdict(replace(recipe, rank=recipe.rank or self.backbone.lora_rank)), seed=self.seed, **more)
+    @property
+    def model(self)->str: # Hash of the model, taken once
+        if not hasattr(self.backbone, '_digest'): self.backbone._digest = model_digest(self.backbone)
+        return self.backbone._digest
+    def _facts(self, recipe:Recipe, **more)->dict: return dict(model=self.model, recipe=asdict(replace(recipe, rank=recipe.rank or self.backbone.lora_rank)), seed=self.seed, **more)
     def _part(self, stage:str, facts:dict, work:Callable)->tuple:
         "A part in the store, what it took noted."
         def make(): work(); return lora_state(self.backbone)
@@ -252,7 +252,7 @@ def motiondirector(
     theirs = replace(training, masking='branch', debias=True, orthogonality=None)
     return LoraMethod(name, parts or Parts(), backbone, Recipe(theirs, theirs, fresh_scene=True, include_feed_forward=True), replace(sampling or default_sampling(backbone), strength=1.), GuidanceSettings(scale=0.), noise_prior)
 
-# %% ../nbs/45_baselines.ipynb #b3defe1e
+# %% ../nbs/45_baselines.ipynb #18e6f13d
 @dataclass
 class TuneAVideo(Method):
     "An inflated image model, tuned on the clip and then on the picture."
@@ -264,8 +264,10 @@ class TuneAVideo(Method):
     def __post_init__(self):
         weights = dict(self.backbone.unet.named_parameters())
         self.tuned = {name: weights[name] for name in weights if re.fullmatch(TUNED, name)}
-        self.base = {name: weight.detach().clone() for name, weight in self.tuned.items()}
-        self.digest = model_digest(self.backbone)
+        if not hasattr(self.backbone, '_untuned'): self.backbone._untuned = {name: weight.detach().clone() for name, weight in self.tuned.items()}, model_digest(self.backbone)
+        self.base, self._digest = self.backbone._untuned  # of before any method tuned it
+    @property
+    def model(self)->str: return self._digest # Hash of the model before it was tuned
     def _set(self, tensors:dict)->None:
         for name, weight in self.tuned.items(): weight.data.copy_(tensors[name])
     def _tune(self, start:dict, frames:np.ndarray, prompt:str, phase:str)->tuple[dict, dict]:
@@ -285,7 +287,7 @@ class TuneAVideo(Method):
     def learn(self)->None:
         "Both steps; what is there is taken from the store."
         token, (shown, scene) = rare_token(self.backbone.tokenizer, seed=self.seed), self.prompts
-        facts = dict(model=self.digest, tune=asdict(self.training), seed=self.seed, clip=_digest(self.reference.frames), prompt=shown)
+        facts = dict(model=self.model, tune=asdict(self.training), seed=self.seed, clip=_digest(self.reference.frames), prompt=shown)
         first, header = self.parts.get(facts, lambda: self._tune(self.base, self.reference.frames, motion_prompt(shown, token), 'motion'))
         picture = to_canvas(self.image, self.reference.size)[None]
         self.weights, after = self.parts.get(dict(facts, image=_digest(picture), scene=scene, freeze_time=self.freeze_time), lambda: self._tune(first, picture, scene, 'scene'))

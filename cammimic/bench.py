@@ -5,15 +5,14 @@
 # %% auto #0
 __all__ = ['SCALE_ROWS', 'WEAK_SCALE', 'FORM_WEIGHTS', 'MEASURES', 'COMPARISONS', 'SWEPT', 'Recipe', 'Row', 'truth_methods',
            'Workbench', 'learn_reference', 'learn_picture', 'make_video', 'run_task', 'model_digest', 'task_digest',
-           'read_result', 'Preset', 'run_bench', 'collect', 'bench_preset', 'tables', 'command']
+           'read_result', 'Preset', 'run_bench', 'collect', 'bench_preset', 'tables', 'report_preset']
 
 # %% ../nbs/42_bench.ipynb #5e0a6260
-import hashlib, json, math, signal, time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import hashlib, json, math, time
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
+from functools import lru_cache
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Callable
 import click
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from .video import InputError, atomic_path, contact_strip, to_canvas, write_image
 from .preview import weak_video
-from .command import Progress, end_with_parent, json_option
+from .command import Progress, in_processes
 from .appearance import MissingScore, load_feature_maps
 from .backbone import Backbone, rare_token
 from .loading import load_backbone
@@ -254,28 +253,15 @@ def _work(bench:Workbench, tasks:list, folder:Path, strips:tuple)->list:
     return results
 
 # %% ../nbs/42_bench.ipynb #3adbbd5b
-_bench = None # Of a worker process
-
-def _start_worker(backbone:str, sources:str, size:tuple)->None:
-    "Load the model in a worker; Ctrl-C is the parent's affair."
-    global _bench
+@lru_cache(1)
+def _bench_of(backbone:str, sources:str, size:tuple)->Workbench:
+    "What a worker keeps from task to task."
     from transformers.utils import logging
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(); torch.set_num_threads(1); logging.disable_progress_bar()
-    _bench = Workbench(load_backbone(backbone), sources, size, load_feature_maps())
+    torch.set_num_threads(1); logging.disable_progress_bar()
+    return Workbench(load_backbone(backbone), sources, size, load_feature_maps())
 
-def _work_in_worker(tasks:list, folder:Path, strips:tuple)->list: return _work(_bench, tasks, folder, strips)
-
-def _in_processes(groups:list, take:Callable, folder:Path, strips:tuple, jobs:int, arguments:tuple)->None:
-    "Groups of tasks on several processes."
-    with ProcessPoolExecutor(jobs, mp_context=get_context('spawn'), initializer=_start_worker, initargs=arguments) as pool:
-        try:
-            for future in as_completed([pool.submit(_work_in_worker, group, folder, strips) for group in groups]): take(future.result())
-        except BaseException:
-            workers = list(pool._processes.values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers: worker.terminate()
-            raise
+def _work_in_worker(item:tuple)->list: # Results; the item is tasks, folder, strips, arguments of the bench
+    return _work(_bench_of(*item[3]), *item[:3])
 
 def _log(folder:Path, event:str, **facts)->None:
     "Add a line to the record of computations."
@@ -310,9 +296,9 @@ def run_bench(
     if not groups: return counts
     _log(folder, 'begin', **counts)
     try:
-        if bench is None: _in_processes(list(groups.values()), take, folder, strips, jobs, (backbone, str(sources), size))
-        else:
-            for group in groups.values(): take(_work(bench, group, folder, strips))
+        if bench is not None: done = ((group, _work(bench, group, folder, strips)) for group in groups.values())
+        else: done = ((item[0], results) for item, results in in_processes(_work_in_worker, [(group, folder, strips, (backbone, str(sources), size)) for group in groups.values()], workers=jobs))
+        for group, results in done: take(results or [dict(method=m.name, path=p.name, seed=s, error='its process was killed') for m, p, s, _ in group])
     finally: _log(folder, 'end', **counts, failures=failed[:20])
     return counts
 
@@ -383,23 +369,21 @@ def tables(
     return {part: table for part, table in found.items() if table}
 
 # %% ../nbs/42_bench.ipynb #d9116cf9
-@click.command('bench')
-@click.option('--preset', type=click.Choice(['truth', 'sweep']), default='truth', show_default=True, help='Which benchmark.')
-@click.option('--output', metavar='DIR', help='Folder of the results, which are kept and added to; nbs/results/PRESET if left out.')
-@click.option('--sources', default='nbs/sources', show_default=True, metavar='DIR', help='Folder of SOURCES.tsv, in a clone of the repository.')
-@click.option('--jobs', type=click.IntRange(1), default=2, show_default=True, metavar='N', help='Processes that work at a time, one thread each.')
-@click.option('--only', multiple=True, metavar='METHOD', help='Compute this method alone, or those of a pattern such as strength_*; may be given several times.')
-@click.option('--table', is_flag=True, help='Compute nothing, print the tables of what is there.')
-@json_option
-def command(*, preset:str, output:str|None, sources:str, jobs:int, only:tuple, table:bool, as_json:bool)->int|None:
-    "Run or go on with a benchmark, and print its tables."
-    from transformers.utils import logging
-    logging.disable_progress_bar()
-    folder, backbone, bar, counts = Path(output or f'nbs/results/{preset}'), load_backbone(), Progress(), {}
+def report_preset(
+    preset:str, # truth or sweep
+    folder:str|Path, # Folder of the results
+    *,
+    sources:str='nbs/sources', # Folder of SOURCES.tsv
+    jobs:int=2, # Processes that work at a time; 0 computes nothing
+    only:tuple=(), # Names or patterns of the methods to compute; empty takes all
+    as_json:bool=False, # Print JSON alone
+)->int: # Exit status
+    "Run or go on with a preset, and print its tables."
+    folder, backbone, bar, counts = Path(folder), load_backbone(), Progress(), {}
     parts = bench_preset(preset, backbone, sources)
     for pattern in only:
         if not any(fnmatch(m.name, pattern) for p in parts.values() for m in p.methods): raise InputError(f'unknown method {pattern!r}; choose from {", ".join(m.name for m in next(iter(parts.values())).methods)}')
-    if not table:
+    if jobs:
         try: load_feature_maps()
         except MissingScore as error: raise InputError(str(error)) from None
         for part, tasks in parts.items():
@@ -408,7 +392,7 @@ def command(*, preset:str, output:str|None, sources:str, jobs:int, only:tuple, t
     found = tables(parts, folder, task_digest(backbone, sources))
     complete = 'fast' in found and all(np.isfinite(found['fast'].get(m, dict(ratio=np.array([np.nan])))['ratio']).all() for c in COMPARISONS for m in c[1:3])
     compared = compare(found['fast'], COMPARISONS) if complete else []
-    if compared and not table: _log(folder/'fast', 'final table', comparisons=compared)
+    if compared and jobs: _log(folder/'fast', 'final table', comparisons=compared)
     if as_json: click.echo(json.dumps(dict(counts=counts, tables={part: summary(rows) for part, rows in found.items()}, comparisons=compared), allow_nan=False))
     else:
         for part, rows in found.items(): click.echo(f'{part}\n{as_text(summary(rows))}\n')

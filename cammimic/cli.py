@@ -18,12 +18,14 @@ from typing import Any, Iterator
 import click
 
 from . import __version__
-from .command import (Commands, NumFrames, Progress, backbone_option, device_option, duration_option, estimator_option, json_option, judgement, mask_option, remark, report, seed_option,
+from .command import (Commands, NumFrames, Progress, backbone_option, device_option, duration_option, estimator_option, json_option, judgement, loading_asked, loading_options, mask_option, remark, report, seed_option,
     start_option, together)
 
 # %% ../nbs/41_cli.ipynb #60f2a742
-_LATER = {'bench': ('cammimic.bench', 'Run or go on with a benchmark, and print its table.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.'),
+_LATER = {'bench': ('cammimic.runner', 'Run or go on with a benchmark, and print its tables.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.'),
     'estimate': ('cammimic.cost', 'Say what a transfer needs of memory and time, before anything is downloaded.'),
+    'figures': ('cammimic.figures', 'Draw the table of a benchmark: trade-offs, breakdown, grids of frames, and paired tests.'),
+    'gallery': ('cammimic.gallery', 'Write a page that shows the videos of a benchmark side by side: DIR/gallery.html.'),
     'study': ('cammimic.study', 'Ask people which videos they prefer, and analyse what they say.')}
 
 @click.group('cammimic', cls=Commands, later=_LATER, invoke_without_command=True, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
@@ -179,27 +181,16 @@ _generating = together(
     click.option('--border', type=click.Choice(['reflect', 'black', 'replicate', 'inpaint']), default='reflect', show_default=True, help='What fills the preview\'s border before it guides.'),
     click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that shows the picture unmoved.'),
     click.option('--fps', type=click.FloatRange(.01, 1000), metavar='F', help='Frames per second; as long as the reference if left out.'))
-def _note(ctx:click.Context, param:click.Parameter, value:Any)->None: # How a model is loaded concerns no command but `_load_model`
-    ctx.meta.setdefault('cammimic.loading', {})[param.name] = value
-_quiet = dict(callback=_note, expose_value=False)
-_running = together(backbone_option, device_option,
-    click.option('--dtype', 'torch_dtype', type=click.Choice(['auto', 'float32', 'bfloat16', 'float16']), default='auto', show_default=True, help='Type of the frozen weights; auto: half precision on a GPU. Adapters stay in float32.', **_quiet),
-    click.option('--variant', metavar='NAME', help='Stored variant of the weights, such as fp16.', **_quiet),
-    click.option('--revision', metavar='REV', help='Git revision of the model on the hub.', **_quiet),
-    click.option('--checkpointing', is_flag=True, help='Train in about half the memory and a third more time.', **_quiet),
-    click.option('--vae-tiling', 'tiling', is_flag=True, help='Encode and decode single frames, large ones in tiles, to save memory.', **_quiet),
-    click.option('--offload', is_flag=True, help='On a GPU: let the denoiser, too, leave it while text encoder or autoencoder work.', **_quiet),
-    click.option('--compile', 'compiled', is_flag=True, help='Compile layers by torch.compile: a minute or more at first, faster steps after.', **_quiet), seed_option, json_option)
+_running = together(backbone_option, device_option, loading_options, seed_option, json_option)
 
 # %% ../nbs/41_cli.ipynb #8ea02b9f
 def _accelerated(asked:dict)->str|None:
     "Device of `accelerate launch`, whose type and compiler go to what is asked for; None where it was not used. Its processes beside the first end."
-    import torch
     from accelerate import Accelerator
     if 'ACCELERATE_MIXED_PRECISION' not in os.environ: return None
     accelerator, kinds = Accelerator(), dict(bf16='bfloat16', fp16='float16')
     if not accelerator.is_main_process: raise SystemExit(0)
-    if accelerator.mixed_precision in kinds: asked.setdefault('torch_dtype', getattr(torch, kinds[accelerator.mixed_precision]))
+    if accelerator.mixed_precision in kinds: asked.setdefault('torch_dtype', kinds[accelerator.mixed_precision])
     backend = os.environ.get('ACCELERATE_DYNAMO_BACKEND', 'no').lower()
     if backend != 'no': asked.setdefault('compiled', backend)
     return str(accelerator.device)
@@ -207,20 +198,12 @@ def _accelerated(asked:dict)->str|None:
 # %% ../nbs/41_cli.ipynb #aac7af07
 def _load_model(name:str, device:str)->Any:
     "The backbone on the wanted device."
-    import torch
     from transformers.utils import logging
-    from cammimic.loading import load_backbone
-    from cammimic.video import InputError
+    from cammimic.loading import load_as_asked
     logging.disable_progress_bar()
-    asked = {key: value for key, value in click.get_current_context().meta.get('cammimic.loading', {}).items() if value not in (None, False, 'auto')}
-    if 'torch_dtype' in asked: asked['torch_dtype'] = getattr(torch, asked['torch_dtype'])
-    if 'compiled' in asked: asked['compiled'] = 'inductor'
-    if device == 'auto': device = _accelerated(asked) or ('cuda' if torch.cuda.is_available() else 'cpu')
-    try: torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f'the device {device!r} cannot be used here; choose --device cpu ({str(error).splitlines()[0][:100]})') from error
-    if name != 'embedded' and torch.device(device).type == 'cuda': asked.setdefault('torch_dtype', torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
-    model = load_backbone(name, device=device, **asked)
+    asked = loading_asked()
+    if device == 'auto': device = _accelerated(asked) or device
+    model = load_as_asked(name, device=device, **asked)
     if model.licence: remark(f'the weights of {name} are under the licence {model.licence}')
     return model
 

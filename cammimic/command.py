@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['start_option', 'duration_option', 'device_option', 'seed_option', 'json_option', 'estimator_option', 'mask_option',
-           'backbone_option', 'sentence_for', 'Commands', 'report', 'judgement', 'remark', 'Progress', 'NumFrames',
-           'together', 'end_with_parent', 'in_processes']
+           'backbone_option', 'loading_options', 'sentence_for', 'Commands', 'report', 'judgement', 'remark',
+           'Progress', 'loading_asked', 'NumFrames', 'together', 'end_with_parent', 'in_processes']
 
 # %% ../nbs/07_command.ipynb #462adfec
 import errno
@@ -104,6 +104,21 @@ estimator_option = click.option('--estimator', default='auto', show_default=True
 mask_option = click.option('--mask', metavar='M', help='Picture or video, white where something in the reference moves by itself; it is found if left out.')
 backbone_option = click.option('--backbone', default='embedded', show_default=True, metavar='NAME', help='Text-to-video model: embedded, a hub id, or a folder in diffusers\' layout.')
 
+def _note(ctx:click.Context, param:click.Parameter, value:Any)->None: # How a model is loaded concerns no command
+    ctx.meta.setdefault('cammimic.loading', {})[param.name] = value
+_quiet = dict(callback=_note, expose_value=False)
+_LOADING = (click.option('--dtype', 'torch_dtype', type=click.Choice(['auto', 'float32', 'bfloat16', 'float16']), default='auto', show_default=True, help='Type of the frozen weights; auto: half precision on a GPU. Adapters stay in float32.', **_quiet),
+    click.option('--variant', metavar='NAME', help='Stored variant of the weights, such as fp16.', **_quiet),
+    click.option('--revision', metavar='REV', help='Git revision of the model on the hub.', **_quiet),
+    click.option('--checkpointing', is_flag=True, help='Train in about half the memory and a third more time.', **_quiet),
+    click.option('--vae-tiling', 'tiling', is_flag=True, help='Encode and decode single frames, large ones in tiles, to save memory.', **_quiet),
+    click.option('--offload', is_flag=True, help='On a GPU: let the denoiser, too, leave it while text encoder or autoencoder work.', **_quiet),
+    click.option('--compile', 'compiled', is_flag=True, help='Compile layers by torch.compile: a minute or more at first, faster steps after.', **_quiet))
+
+def loading_asked()->dict: # Arguments of `load_as_asked`, those that were not left out
+    "What the running command was told by `loading_options`."
+    return {name: value for name, value in click.get_current_context().meta.get('cammimic.loading', {}).items() if value not in (None, False, 'auto')}
+
 class NumFrames(click.ParamType):
     "A number of frames, or all of them."
     name = 'N|all'
@@ -120,6 +135,8 @@ def together(
         for option in reversed(options): command = option(command)
         return command
     return decorate
+
+loading_options = together(*_LOADING)
 
 # %% ../nbs/07_command.ipynb #f38ef2be
 def end_with_parent()->None:

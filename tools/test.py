@@ -155,11 +155,11 @@ def step_notebooks():
     return run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
 
 def step_browser():
-    "The page of a study in Chromium, from the first click to the analysis"
+    "The pages of a study and of a gallery in Chromium, from the first click to the last"
     import study_page
     if study_page.browser_path() is None: return 'skipped: there is no Chromium; apt-get install chromium'
-    said = json.loads(run(sys.executable, ROOT/'tools/study_page.py'))
-    return f'{said["participants"]} participants, {said["page_bytes"]} bytes, Chromium {said["chromium"]}'
+    study, gallery = (json.loads(run(sys.executable, ROOT/f'tools/{name}_page.py')) for name in ('study', 'gallery'))
+    return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, Chromium {study["chromium"]}'
 
 STEPS = {name.removeprefix('step_'): globals()[name] for name in
          ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_site', 'step_browser', 'step_package')}
