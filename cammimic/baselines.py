@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TUNED', 'InflatedBackbone', 'inflate', 'invert_latents', 'Parts', 'Reference', 'Method', 'NaiveHomography',
-           'LoraMethod', 'cammimic_method', 'motiondirector', 'TuneAVideo']
+           'LoraMethod', 'cammimic_method', 'motiondirector', 'tune_weights', 'TuneAVideo']
 
 # %% ../nbs/45_baselines.ipynb #73f1cedf
 import hashlib, json, re, time
@@ -167,6 +167,7 @@ class Method:
         self.costs['sampling'] = round(time.perf_counter() - begin, 2)
         return frames
 
+# %% ../nbs/45_baselines.ipynb #b26da1af
 @dataclass
 class NaiveHomography(Method):
     "The weak video itself: the picture warped along the path."
@@ -203,8 +204,7 @@ class LoraMethod(Method):
         self.adapters, recipe = None, self.recipe
         if recipe is None: return
         clip, picture = (dict(pixels=_digest(x), prompt=p) for x, p in zip((self.reference.frames, self.image), self.prompts))
-        first = self._part('motion', self._facts(recipe.first_stage, clip=clip), lambda: learn_reference(self.backbone, self.reference.frames, self.prompts[0], recipe.first_stage, seed=self.seed))
-        self.adapters = first
+        first = self.adapters = self._part('motion', self._facts(recipe.first_stage, clip=clip), lambda: learn_reference(self.backbone, self.reference.frames, self.prompts[0], recipe.first_stage, seed=self.seed))
         if recipe.scene is None: return
         alone = recipe.fresh_scene and recipe.scene.orthogonality is None  # the picture decides it, whatever the reference
         facts = self._facts(replace(recipe, motion=recipe.scene) if alone else recipe, image=picture, size=list(self.reference.size), **({} if alone else dict(clip=clip)))
@@ -219,6 +219,7 @@ class LoraMethod(Method):
         return guided_video(backbone, self.image, self.reference.path, size=self.reference.size, text=text, negative_text=negative, sampling=self.sampling or default_sampling(backbone), guidance=self.guidance,
                             noise=_prior(backbone, self.reference.frames, negative, self.noise_prior, seed), seed=seed)[0]
 
+# %% ../nbs/45_baselines.ipynb #67100047
 def _prior(backbone:Backbone, frames:np.ndarray, negative:torch.Tensor, share:float, seed:int)->torch.Tensor|None:
     "Noise with a share of a clip's own, of unit variance; None without a share."
     if not share: return None
@@ -252,6 +253,26 @@ def motiondirector(
     theirs = replace(training, masking='branch', debias=True, orthogonality=None)
     return LoraMethod(name, parts or Parts(), backbone, Recipe(theirs, theirs, fresh_scene=True, include_feed_forward=True), replace(sampling or default_sampling(backbone), strength=1.), GuidanceSettings(scale=0.), noise_prior)
 
+# %% ../nbs/45_baselines.ipynb #319df741
+def tune_weights(
+    backbone:InflatedBackbone, # Model
+    weights:list, # Its weights that are trained
+    frames:np.ndarray, # Clip, or picture as one frame, (F, H, W, 3) uint8
+    prompt:str, # What it shows
+    *,
+    settings:TrainingSettings, # Steps and learning rate
+    generator:torch.Generator, # Of time steps and noise
+)->None:
+    "A step of Tune-A-Video: the plain loss on all frames."
+    latents, text, optimizer = backbone.encode_video(frames), backbone.encode_prompt(prompt), torch.optim.AdamW(weights, lr=settings.learning_rate)
+    for weight in weights: weight.requires_grad_(True)
+    for _ in range(settings.steps):
+        timestep, noise = backbone.draw_timestep(generator).to(latents.device), torch.randn(latents.shape, generator=generator).to(latents.device)
+        denoising_loss(backbone, latents, text, noise=noise, timestep=timestep).backward()
+        nn.utils.clip_grad_norm_(weights, 1.)
+        optimizer.step(); optimizer.zero_grad()
+    for weight in weights: weight.requires_grad_(False)
+
 # %% ../nbs/45_baselines.ipynb #18e6f13d
 @dataclass
 class TuneAVideo(Method):
@@ -273,16 +294,8 @@ class TuneAVideo(Method):
     def _tune(self, start:dict, frames:np.ndarray, prompt:str, phase:str)->tuple[dict, dict]:
         "Weights after some steps on a clip."
         self._set(start)
-        backbone, generator = self.backbone, torch.Generator().manual_seed(phase_seed(self.seed, phase))
         weights = [w for name, w in self.tuned.items() if not (self.freeze_time and phase == 'scene' and '.attn_temp.' in name)]
-        latents, text, optimizer = backbone.encode_video(frames), backbone.encode_prompt(prompt), torch.optim.AdamW(weights, lr=self.training.learning_rate)
-        for weight in weights: weight.requires_grad_(True)
-        for _ in range(self.training.steps):
-            timestep, noise = backbone.draw_timestep(generator).to(latents.device), torch.randn(latents.shape, generator=generator).to(latents.device)
-            denoising_loss(backbone, latents, text, noise=noise, timestep=timestep).backward()
-            nn.utils.clip_grad_norm_(weights, 1.)
-            optimizer.step(); optimizer.zero_grad()
-        for weight in weights: weight.requires_grad_(False)
+        tune_weights(self.backbone, weights, frames, prompt, settings=self.training, generator=torch.Generator().manual_seed(phase_seed(self.seed, phase)))
         return {name: weight.detach().cpu().clone() for name, weight in self.tuned.items()}, {}
     def learn(self)->None:
         "Both steps; what is there is taken from the store."

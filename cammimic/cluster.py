@@ -37,6 +37,7 @@ def _alone(work:Callable, item:object)->object:
     cv2.setNumThreads(1)
     return work(item)
 
+# %% ../nbs/25_cluster.ipynb #2a90d2ec
 def in_ray(
     work:Callable, # Function of one argument that every machine can import
     items:list, # What it is called with

@@ -48,6 +48,7 @@ def gallery_data(
     return dict(title=title, about=about, seeds=seeds, frames=16, methods=names, first=list(first or names[:6]), means=means, groups=[groups[key] for key in sorted(groups)],
         measures=[dict(id=m, label=_LABELS[m][0], digits=_LABELS[m][1], better='high' if m in LOOKS else 'low', words={**MOTION, **LOOKS}[m]) for m in there])
 
+# %% ../nbs/51_gallery.ipynb #13c85809
 def write_gallery(
     output:str, # Folder of the results of cammimic bench, a path or a URL of fsspec
     methods:tuple|None=None, # Names; None is all of the table that have videos

@@ -207,7 +207,6 @@ def load_as_asked(
     elif name != 'embedded' and torch.device(device).type == 'cuda': asked['torch_dtype'] = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return load_backbone(name, device=device, compiled='inductor' if compiled is True else compiled or None, **asked)
 
-# %% ../nbs/15_loading.ipynb #f4d9ea6a
 def load_image_backbone(
     name:str='embedded', # "embedded", a hub id, or a folder of a Stable Diffusion pipeline in diffusers' layout
     *,

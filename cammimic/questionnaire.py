@@ -127,6 +127,7 @@ def _write_page(folder:Path, study:dict)->None:
     if (size := len(page.encode())) > _PAGE_LIMIT: raise InputError(f'the page would take {size:,} bytes, and may take {_PAGE_LIMIT:,}: show fewer examples or shorten the texts')
     (folder/'index.html').write_text(page, encoding='utf-8', newline='')
 
+# %% ../nbs/47_questionnaire.ipynb #bb21c68e
 def _write_media(part:Path, examples:list, methods:list, max_side:int, generator:np.random.Generator, progress:object)->tuple:
     "Files under blind names: what the page lists of each example, what the key says of them, and where each method stands in the lists."
     shown, key, places = [], dict(methods=methods, examples={}, videos={}), []

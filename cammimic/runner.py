@@ -75,6 +75,7 @@ def build_method(
 @lru_cache(1)
 def _inflated(image_model:str, device:str)->Backbone: return inflate(load_image_backbone(image_model, device=device))
 
+# %% ../nbs/48_runner.ipynb #aad94223
 def method_facts(
     method:Method, # A method
 )->dict: # JSON-ready
@@ -124,6 +125,7 @@ def chosen(
     kept = some(sorted({c for c, _ in found}, key=lambda c: (c.motion, c.speed, c.id)), clips), some(sorted({s for _, s in found}, key=lambda s: s.id), scenes)
     return [(clip, scene) for clip, scene in found if clip in kept[0] and scene in kept[1]]
 
+# %% ../nbs/48_runner.ipynb #492cefdb
 def plan(
     setup:Setup, # What all tasks share
     pairs:list, # Of `chosen`
@@ -173,6 +175,7 @@ def _method(task:Task)->Method:
     setup, (backbone, parts, _) = task.setup, _bench(task.setup)
     return build_method(task.method, backbone, image_model=setup.image_model, parts=parts, fast=setup.fast, steps=setup.steps)
 
+# %% ../nbs/48_runner.ipynb #de538413
 def task_digest_of(
     task:Task, # A task
     method:Method, # Its method
@@ -197,6 +200,7 @@ def _score(task:Task, reference:Reference, image:np.ndarray, frames:np.ndarray)-
     looks = _bench(task.setup)[2].score(frames, image=image, prompt=task.scene.prompt, path=reference.path)
     return dict(ratio=score.ratio, displacement=score.displacement, camera_score=score.camera_score, still_score=score.still_score, pairs=score.pairs_used, **{dict(scene='dino').get(name, name): look.value for name, look in looks.items()})
 
+# %% ../nbs/48_runner.ipynb #05808733
 def run_one(
     task:Task, # A task
 )->dict: # Its result, or the reason there is none under 'error'
@@ -254,6 +258,7 @@ def tidy_table(
     found = [result for task in tasks if (result := read_finished(task)) is not None]
     return [{name: result.get(name) for name in COLUMNS} | {f'seconds_{phase}': result['seconds'].get(phase) for phase in ('motion', 'scene', 'sampling')} for result in found]
 
+# %% ../nbs/48_runner.ipynb #ba5ab86c
 def write_table(
     rows:list, # Of `tidy_table`
     output:str, # Folder, a path or a URL of fsspec

@@ -3,11 +3,11 @@
 A made-up benchmark, whose methods copy the camera's motion wholly, in part and not at all, is opened from disk in Chromium.
 With --output the gallery of nbs/results/bench is looked at, too, and pictures are kept.
 """
-import argparse, json, sys, tempfile
+import sys
 from pathlib import Path
 from project import NBS, ROOT
 sys.path.insert(0, str(ROOT))
-from study_page import FLAGS, HOSTILE, browser_path, until
+from study_page import FLAGS, HOSTILE, browser_path, main, until
 
 METHODS = dict(ours=1., slower=.4, still=0., odd=.8)
 MOVES = {'pan right': dict(yaw=14), 'tilt up': dict(pitch=7), 'roll right': dict(roll=12)}
@@ -122,12 +122,4 @@ def take(folder, output=None):
     assert not serious and not troubles and not foreign, (serious, troubles, foreign)
     return dict(chromium=version, page_bytes=Path(written['page']).stat().st_size, videos=written['videos'], apart_ms=round(1000*found), axe_serious=len(serious), foreign=len(foreign), troubles=len(troubles), axe_minor=sorted({f'{screen}: {rule}' for screen, rule, *_ in findings}))
 
-if __name__ == '__main__':
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--output')
-    output = parser.parse_args().output
-    if browser_path() is None: sys.exit('a Chromium is needed: apt-get install chromium')
-    if output: Path(output).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder: found = take(Path(folder).resolve(), output and Path(output).resolve())
-    if output: (Path(output)/'page.json').write_text(json.dumps(found, indent=1) + '\n')
-    print(json.dumps(found))
+if __name__ == '__main__': main(take, __doc__)

@@ -164,8 +164,9 @@ def take(folder, output=None):
     assert not serious and not troubles and not foreign, (serious, troubles, foreign)
     return dict(chromium=version, page_bytes=index.stat().st_size, participants=found['participants'], answers=found['answers'], excluded=len(found['excluded']), shares=shares, axe_serious=0, axe_minor=sorted({f"{screen}: {rule}" for screen, rule, _, _ in findings}), first_shown={method: sum(order[0] == method for order in orders) for method in METHODS})
 
-if __name__ == '__main__':
-    parser = argparse.ArgumentParser()
+def main(take, about):
+    "Run `take` on a folder of its own; print what it found, and keep it with the pictures where --output is given."
+    parser = argparse.ArgumentParser(description=about.split('\n')[0])
     parser.add_argument('--output')
     output = parser.parse_args().output
     if browser_path() is None: sys.exit('a Chromium is needed: apt-get install chromium')
@@ -173,3 +174,5 @@ if __name__ == '__main__':
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder: found = take(Path(folder).resolve(), output and Path(output).resolve())
     if output: (Path(output)/'page.json').write_text(json.dumps(found, indent=1) + '\n')
     print(json.dumps(found))
+
+if __name__ == '__main__': main(take, __doc__)
