@@ -18,7 +18,7 @@ from typing import Any, Iterator
 import click
 
 from . import __version__
-from .command import (Commands, NumFrames, Progress, backbone_option, device_option, duration_option, estimator_option, json_option, judgement, loading_asked, loading_options, mask_option, remark, report, seed_option,
+from .command import (Commands, NumFrames, Progress, backbone_option, device_option, duration_option, estimator_option, json_option, judgement, loading_asked, loading_options, mask_option, motion_options, remark, report, seed_option,
     start_option, together)
 
 # %% ../nbs/41_cli.ipynb #60f2a742
@@ -38,9 +38,19 @@ def main(
     if context.invoked_subcommand is None: click.echo(context.get_help())
 
 # %% ../nbs/41_cli.ipynb #da61379b
+def _moved(inputs:tuple, motion:str|None, subject:str|None, options:dict)->tuple:
+    "Reference or None, image, and what is to be done with the motion; options of `MotionChange` leave the dictionary."
+    from cammimic.moves import MotionChange, check_subject, read_motion
+    from cammimic.video import InputError
+    wanted = ('REFERENCE', 'IMAGE')[motion is not None:]
+    if len(inputs) != len(wanted): raise InputError(f'{" and ".join(wanted)} {"are" if len(wanted) > 1 else "is"} needed' + ('' if motion is None else ', since --motion stands for the reference') + f', got {len(inputs)} names')
+    change = MotionChange(**{name: value for name in ('reverse', 'amplitude', 'curve', 'smooth', 'speed', 'loop') if (value := options.pop(name)) is not None})
+    change.apply(read_motion(motion or 'static', num_frames=2))  # refuses what is no motion, before any work
+    check_subject(motion or '', subject)
+    return *([None] if motion is not None else []), *inputs, change
+
 @main.command()
-@click.argument('reference')
-@click.argument('image')
+@motion_options
 @click.option('--output', required=True, metavar='DRAFT.mp4', help='Video to write, .mp4 or .gif.')
 @start_option
 @duration_option
@@ -51,14 +61,17 @@ def main(
 @mask_option
 @json_option
 def preview(
-    reference:str, # Clip whose motion is wanted
-    image:str, # Photograph
+    inputs:tuple, # Clip whose motion is wanted, and photograph
+    motion:str|None, # In place of the clip
     as_json:bool, # Print JSON
     **options:Any, # Those of `write_preview`
 )->None:
     "Move IMAGE as the camera of REFERENCE moves, in seconds and without a model."
+    from cammimic.moves import read_motion
     from cammimic.preview import write_preview
-    values = write_preview(reference, image, **options)
+    reference, image, change = _moved(inputs, motion, options['subject'], options)
+    given = None if motion is None else lambda aspect: read_motion(motion, aspect=aspect, duration=options['duration'])
+    values = write_preview(reference, image, motion=given, change=change.apply, **options)
     width, height = values['size']
     report(values, [('output', values['output']), ('video', f'{width}x{height}, {values["num_frames"]} frames at {values["fps"]:.2f} per second'),
         ('visible', f'{values["visible"]:.0%} of the pixels come from the photograph'), ('motion', f'{values["label"]}; {judgement(values["verdict"])}'), ('time', f'{sum(values["seconds"].values()):.1f} s')], as_json)
@@ -180,6 +193,7 @@ _generating = together(
     click.option('--mode', type=click.Choice(['x0', 'paper', 'noised']), default='x0', show_default=True, help='What the guidance pulls.'),
     click.option('--border', type=click.Choice(['reflect', 'black', 'replicate', 'inpaint']), default='reflect', show_default=True, help='What fills the preview\'s border before it guides.'),
     click.option('--anchor', type=click.Choice(['first', 'middle', 'last']), default='first', show_default=True, help='Frame that shows the picture unmoved.'),
+    click.option('--compose/--no-compose', default=None, help='Write the picture\'s own pixels where they are known and the model\'s elsewhere, at the picture\'s resolution; the model\'s video, which is the one that is scored, is kept beside as NAME.raw.mp4.'),
     click.option('--fps', type=click.FloatRange(.01, 1000), metavar='F', help='Frames per second; as long as the reference if left out.'))
 _running = together(backbone_option, device_option, loading_options, seed_option, json_option)
 
@@ -232,6 +246,12 @@ def _settings(backbone:Any, train_steps:int|None, fast:bool, *, steps=None, guid
                 sampling=replace(fast_settings(backbone)[1] if fast else default_sampling(backbone), **given(steps=steps, guidance_scale=guidance_scale, strength=strength)))
 
 # %% ../nbs/41_cli.ipynb #94625305
+_COMPOSED = () # Backbones whose results are composed if nothing is said
+
+def _composes(asked:bool|None, backbone:str)->bool:
+    "Whether a result is composed."
+    return backbone in _COMPOSED if asked is None else asked
+
 def _finish(result:Any, output:str|Path, as_json:bool, **extra)->None:
     "Write a result and report it."
     from cammimic.transfer import write_result
@@ -248,7 +268,7 @@ def _check_result(output:str|Path, *inputs:str|Path)->None:
     from cammimic.video import InputError, check_output
     check_output(output, ('.mp4', '.gif'))
     taken = {Path(path).resolve() for path in inputs}
-    for path in (Path(output), Path(output).with_suffix('.png'), Path(output).with_suffix('.json')):
+    for path in (Path(output), *(Path(output).with_suffix(suffix) for suffix in ('.png', '.json', f'.raw{Path(output).suffix}'))):
         check_output(path)
         if path.resolve() in taken: raise InputError(f'writing {output} would overwrite the input {path}; choose another --output')
 
@@ -261,26 +281,26 @@ def _say_neutral(**prompts:str|None)->None:
 
 # %% ../nbs/41_cli.ipynb #d5a37ab6
 @main.command('transfer')
-@click.argument('reference')
-@click.argument('image')
+@motion_options
 @click.option('--output', default='transfer.mp4', show_default=True, metavar='OUT.mp4', help='Video to write, .mp4 or .gif; a strip and a JSON file come beside it.')
-@click.option('--aspect', default='reference', show_default=True, metavar='SHAPE', help='Shape of the result: reference, image, or W:H.')
+@click.option('--aspect', metavar='SHAPE', help='Shape of the result: reference, image, or W:H; if left out, that of the reference, or without one of the image.')
 @together(_learning, _training, _generating, _running)
-def _transfer(reference:str, image:str, *, output:str, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, fps:float|None, aspect:str, prompt:str|None,
+def _transfer(inputs:tuple, *, motion:str|None, steady:bool, subject:str|None, compose:bool|None, output:str, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, fps:float|None, aspect:str|None, prompt:str|None,
               reference_prompt:str|None, start:float, duration:float|None, num_frames:int|None, rank:int|None, seed:int, mask:str|None, mask_objects:bool|None, **options:Any)->None:
-    "Make a video of IMAGE with the camera motion of REFERENCE."
-    _check_result(output, reference, image)
+    "Make a video of IMAGE with the camera motion of REFERENCE, or with a --motion."
+    reference, image, change = _moved(inputs, motion, subject, options)
+    _check_result(output, *filter(None, (reference, image, subject)))
     from cammimic.transfer import transfer as run
     from cammimic.video import read_video, to_canvas
     model = _load_model(backbone, device)
-    _say_neutral(reference_prompt=reference_prompt, prompt=prompt)
+    _say_neutral(prompt=prompt, **dict(reference_prompt=reference_prompt) if reference else {})
     settings = _settings(model, train_steps, fast, **options)
     window = dict(start=start, duration=duration)
     with _continued(output) as states:
-        result = run(reference, image, model, prompt=prompt, reference_prompt=reference_prompt, aspect=aspect, num_frames=num_frames, rank=rank, seed=seed, fps=fps,
+        result = run(reference, image, model, motion=motion, change=change, steady=steady, subject=subject, prompt=prompt, reference_prompt=reference_prompt, aspect=aspect, num_frames=num_frames, rank=rank, seed=seed, fps=fps,
                      training=settings.pop('settings'), state_folder=states, progress=Progress(), mask=mask, mask_objects=mask_objects, **window, **settings)
-        shown = read_video(reference, len(result.frames), max_side=1440, **window).frames
-        _finish(result, output, as_json, reference_frames=to_canvas(shown, tuple(result.facts['size'])))
+        shown = None if reference is None else to_canvas(read_video(reference, len(result.frames), max_side=1440, **window).frames, tuple(result.facts['size']))
+        _finish(result, output, as_json, reference_frames=shown, compose=_composes(compose, backbone))
 
 # %% ../nbs/41_cli.ipynb #b6b0ddc5
 @main.command('learn')
@@ -309,7 +329,7 @@ def _learn(reference:str, *, output:str, aspect:str, backbone:str, device:str, t
 @click.argument('images', nargs=-1, required=True, metavar='IMAGE...')
 @click.option('--output', metavar='OUT.mp4|DIR', help='Video to write for one image, folder for several; the working folder if left out, with " moved" behind each name. With --json, one line for each.')
 @together(_training, _generating, _running)
-def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, prompt:str|None, seed:int, fps:float|None, **options:Any)->None:
+def _apply(motion:str, images:tuple, *, compose:bool|None, output:str|None, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, prompt:str|None, seed:int, fps:float|None, **options:Any)->None:
     "Give each IMAGE the camera motion learned into MOTION.safetensors."
     from cammimic.video import InputError, read_image
     video = output is not None and Path(output).suffix.lower() in ('.mp4', '.gif')
@@ -325,7 +345,7 @@ def _apply(motion:str, images:tuple, *, output:str|None, backbone:str, device:st
     for image, target in zip(images, targets):
         with _continued(target) as states:
             result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=Progress(), state_path=states/'scene.safetensors', **settings)
-            _finish(result, target, as_json)
+            _finish(result, target, as_json, compose=_composes(compose, backbone))
 
 # %% ../nbs/41_cli.ipynb #b7c72455
 @main.command('export')

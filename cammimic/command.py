@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['start_option', 'duration_option', 'device_option', 'seed_option', 'json_option', 'estimator_option', 'mask_option',
-           'backbone_option', 'loading_options', 'sentence_for', 'Commands', 'report', 'judgement', 'remark',
-           'Progress', 'loading_asked', 'NumFrames', 'together', 'end_with_parent', 'in_processes']
+           'backbone_option', 'loading_options', 'motion_options', 'sentence_for', 'Commands', 'report', 'judgement',
+           'remark', 'Progress', 'loading_asked', 'NumFrames', 'together', 'end_with_parent', 'in_processes']
 
 # %% ../nbs/07_command.ipynb #462adfec
 import errno
@@ -137,6 +137,19 @@ def together(
     return decorate
 
 loading_options = together(*_LOADING)
+
+# %% ../nbs/07_command.ipynb #aa070001
+motion_options = together(
+    click.argument('inputs', nargs=-1, metavar='[REFERENCE] IMAGE'),
+    click.option('--steady', is_flag=True, help='IMAGE is a video of a moving scene: take the motion of its own camera out first.'),
+    click.option('--subject', metavar='MASK', help='Picture, white on what stays in IMAGE while the rest of it moves; a dolly zoom needs it.'),
+    click.option('--motion', metavar='WORDS|PATH.json', help='Instead of REFERENCE: a motion in words, such as "zoom-in 1.3 ease" or "pan-right 20% + handheld 1%", or a saved camera path.'),
+    click.option('--reverse', is_flag=True, help='Play the motion backwards.'),
+    click.option('--amplitude', type=float, metavar='A', help='Times as much motion.'),
+    click.option('--ease', 'curve', metavar='CURVE', help='How the motion proceeds: linear, ease, ease-in, ease-out, or back.'),
+    click.option('--smooth', type=click.FloatRange(0), metavar='S', help='Take out the shaking: seconds to average over.'),
+    click.option('--speed', type=click.FloatRange(.01, 100), metavar='V', help='Times as fast.'),
+    click.option('--loop', is_flag=True, help='Play the motion and back again.'))
 
 # %% ../nbs/07_command.ipynb #f38ef2be
 def end_with_parent()->None:

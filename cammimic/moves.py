@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CURVES_OF_TIME', 'MOTION_WORDS', 'MOTION_FOV', 'shares_of', 'MotionTerm', 'parse_term', 'motion_from_words',
-           'MotionChange', 'read_motion']
+           'check_subject', 'MotionChange', 'read_motion']
 
 # %% ../nbs/16_moves.ipynb #c5b5ef65
 import re
@@ -101,7 +101,7 @@ def loop(
 
 # %% ../nbs/16_moves.ipynb #b4cbbff0
 MOTION_WORDS = {'static': None, 'pan-left': ('yaw', -1, 20), 'pan-right': ('yaw', 1, 20), 'tilt-up': ('pitch', 1, 20), 'tilt-down': ('pitch', -1, 20), 'zoom-in': ('zoom', 1, 1.3), 'zoom-out': ('zoom', -1, 1.3),
-    'roll-left': ('roll', -1, 10), 'roll-right': ('roll', 1, 10), 'handheld': ('hand', 1, 1)} # Axis of the camera, direction, amount where none is given
+    'roll-left': ('roll', -1, 10), 'roll-right': ('roll', 1, 10), 'handheld': ('hand', 1, 1), 'dolly-zoom-in': ('zoom', 1, 1.3), 'dolly-zoom-out': ('zoom', -1, 1.3)} # Axis of the camera, direction, amount where none is given
 MOTION_FOV = 50. # Horizontal field of view that motions in words are filmed with, in degrees
 _TERM = re.compile(r'(?P<name>[a-z-]+)(?:\s+(?P<amount>[0-9]*\.?[0-9]+)(?P<unit>%|deg|x)?)?(?:\s+(?P<curve>[a-z-]+))?')
 _MOST = dict(yaw=60, pitch=50, zoom=8, roll=170, hand=10) # Degrees, ratio, degrees, % of the width
@@ -164,6 +164,14 @@ def motion_from_words(
     half = np.tan(np.radians(MOTION_FOV)/2)
     views = np.stack([view_homography(np.eye(3), camera_rotation(yaw, pitch, roll=roll), from_fov=MOTION_FOV, to_fov=np.degrees(2*np.arctan(half*np.exp(-zoom)))) for yaw, pitch, roll, zoom in zip(*camera.values())])
     return CameraPath(path_of_views(views), duration*s, aspect)
+
+# %% ../nbs/16_moves.ipynb #aa00e002
+def check_subject(
+    motion:str|Path, # As `read_motion` takes it
+    subject:object|None, # The mask of a subject; None where there is none
+)->None:
+    "Refuse a dolly zoom without a subject: what should stay is not known."
+    if subject is None and 'dolly-zoom' in str(motion).lower(): raise InputError(f'a dolly zoom needs the mask of a subject that stays, got the motion {str(motion)!r} without one; give --subject')
 
 # %% ../nbs/16_moves.ipynb #46a479cd
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['NEUTRAL_REFERENCE', 'NEUTRAL_SCENE', 'motion_prompt', 'phase_seed', 'Motion', 'read_reference', 'canvas_size',
            'learn_motion', 'GuidanceSettings', 'Result', 'guided_video', 'apply_motion', 'default_sampling',
-           'fast_settings', 'transfer', 'write_result']
+           'fast_settings', 'unlearned_motion', 'changed_motion', 'transfer', 'write_result']
 
 # %% ../nbs/40_transfer.ipynb #5813cb51
 import json, time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Callable
@@ -19,7 +20,9 @@ from .video import InputError, Video, atomic_path, centre_crop_box, contact_stri
 from .homography import refuse_cuts
 from .path import CameraPath
 from .robust import read_mask
-from .preview import WeakVideo, weak_video
+from .preview import WeakVideo, is_video, read_moving_scene, read_subject, weak_video
+from .moves import MotionChange, check_subject, read_motion
+from .composing import compose_video
 from .backbone import Backbone, rare_token
 from .lora import add_lora, install_lora, lora_state, read_lora, scale_adapters, write_lora
 from .training import TrainingSettings, background_weights, train_motion, train_scene
@@ -55,7 +58,7 @@ class Motion:
     @property
     def size(self)->tuple: return tuple(self.header['size']) # Canvas, (width, height)
     @property
-    def token(self)->str: return self.header['token'] # Stands for <v>
+    def token(self)->str|None: return self.header['token'] # Stands for <v>; None where nothing was learned
     def save(self,
         path:str|Path, # File to write, .safetensors
     )->None:
@@ -170,6 +173,7 @@ class GuidanceSettings:
     composition:str='compose' # compose, or the paper's sequential warping
     def __post_init__(self): Guidance(torch.zeros(0), scale=self.scale, mode=self.mode)  # refuses what sampling would refuse, before any training
 
+# %% ../nbs/40_transfer.ipynb #aa400001
 @dataclass
 class Result:
     "A video made by `apply_motion`, with all that explains it."
@@ -179,6 +183,7 @@ class Result:
     score:CameraScore # How well the motion was copied
     facts:dict # Settings, seeds, versions, crop, timings
     history:list # Losses of stage 2, step by step
+    compose:Callable|None=None # Called as compose(size=None), yields the frames of `compose_video` at the picture's resolution
     @property
     def fps(self)->float: return self.facts['fps'] # Frames per second: as long as the reference
     def to_dict(self)->dict:
@@ -188,9 +193,11 @@ class Result:
 # %% ../nbs/40_transfer.ipynb #341b0f3c
 def guided_video(
     backbone:Backbone, # Model, its adapters set as wanted
-    picture:np.ndarray, # Picture (H, W, 3) uint8 RGB
+    picture:np.ndarray, # Picture (H, W, 3) uint8 RGB, or a moving scene of as many frames as the path, (F, H, W, 3)
     path:CameraPath, # Motion it is to show
     *,
+    own:CameraPath|None=None, # Motion of a moving scene's own camera, which is taken out
+    subject:np.ndarray|None=None, # True on what stays where it is while the rest of the picture moves, shape (H, W)
     size:tuple, # Canvas, (width, height) in pixels
     text:torch.Tensor, # Embedding of the prompt t_I, shape (1, L, D)
     negative_text:torch.Tensor, # Embedding of the empty or negative prompt
@@ -201,8 +208,8 @@ def guided_video(
     progress:Callable|None=None, # Called as progress('sampling', step, steps, {})
 )->tuple[np.ndarray, WeakVideo]: # Frames (F, H, W, 3) uint8, and the weak video that guided them
     "Phase 2 alone: sample a picture along a path with whatever adapters the model has."
-    box = centre_crop_box(picture.shape[1::-1], size[0]/size[1])
-    weak = weak_video(picture, path, size=size, border=guidance.border, anchor=guidance.anchor, composition=guidance.composition, supersample=int(np.clip(box[2]//size[0], 1, 4)))
+    box = centre_crop_box(picture.shape[-2:-4:-1], size[0]/size[1])
+    weak = weak_video(picture, path, own=own, subject=subject, size=size, border=guidance.border, anchor=guidance.anchor, composition=guidance.composition, supersample=int(np.clip(box[2]//size[0], 1, 4)))
     z_P = backbone.encode_video(weak.frames).float()
     seen = np.stack([weak.mask[group].all(0) for group in backbone.latent_groups(len(weak.frames))])
     mask = latent_mask(seen, backbone.scale_factor, erode=guidance.erode).to(z_P) if guidance.mask else None
@@ -214,9 +221,11 @@ def guided_video(
 # %% ../nbs/40_transfer.ipynb #06c25b75
 def apply_motion(
     motion:Motion, # Of `learn_motion` or `Motion.load`
-    image:str|Path|np.ndarray, # Picture: a file, or an array (H, W, 3) uint8 RGB
+    image:str|Path|np.ndarray, # Picture: a file, or an array (H, W, 3) uint8 RGB; or a moving scene: a video file
     backbone:Backbone, # The model the motion was learned on; its adapters are replaced
     *,
+    steady:bool=False, # Take the motion of its own camera out of a moving scene
+    subject:str|Path|None=None, # Picture file, white on what stays where it is while the rest of the picture moves
     prompt:str|None=None, # What the picture shows; None uses a neutral prompt
     negative_prompt:str='', # What classifier-free guidance leads away from
     settings:TrainingSettings=TrainingSettings(), # Stage 2
@@ -230,23 +239,35 @@ def apply_motion(
 )->Result: # The video and its score
     "Stage 2 and homography-guided sampling: a picture filmed with a learned motion."
     clock, sampling = _Clock(), sampling or default_sampling(backbone)
-    picture, size = image if isinstance(image, np.ndarray) else read_image(image, max_side=4096), motion.size
+    size, (picture, own) = motion.size, _read_scene(image, motion.path, steady)
+    taken_out, stays = own if steady else None, None if subject is None else read_subject(subject, picture.shape[-2:-4:-1])
+    wanted = motion.path if own is None or steady or own.verdict.level == 'unusable' else replace(own, times=motion.path.times).to_aspect(size[0]/size[1]).compose(motion.path)
     install_lora(backbone, motion.tensors, motion.header)
-    scene, t_I = prompt or NEUTRAL_SCENE, motion_prompt(prompt or NEUTRAL_SCENE, motion.token)
+    scene = prompt or NEUTRAL_SCENE
+    t_I = motion_prompt(scene, motion.token) if motion.token else scene
     text, negative = backbone.encode_prompt([t_I, negative_prompt])[:, None]
-    history = train_scene(backbone, backbone.encode_video(to_canvas(picture, size)[None]), backbone.encode_prompt(scene), settings=settings, seed=phase_seed(seed, 'scene'), progress=progress, state_path=state_path)
+    history = train_scene(backbone, backbone.encode_stills(to_canvas(picture.reshape(-1, *picture.shape[-3:]), size)), backbone.encode_prompt(scene), settings=settings, seed=phase_seed(seed, 'scene'), progress=progress, state_path=state_path)
     install_lora(backbone, *lora_state(backbone))  # what a file would hold
     scale_adapters(backbone, spatial=lora_scales[0], temporal=lora_scales[1])
     clock.lap('scene')
-    frames, weak = guided_video(backbone, picture, motion.path, size=size, text=text, negative_text=negative, sampling=sampling, guidance=guidance, seed=seed, progress=progress)
+    frames, weak = guided_video(backbone, picture, motion.path, own=taken_out, subject=stays, size=size, text=text, negative_text=negative, sampling=sampling, guidance=guidance, seed=seed, progress=progress)
     clock.lap('sampling')
-    facts = dict(motion.header, image=Path(image).name if not isinstance(image, np.ndarray) else None, image_crop=list(centre_crop_box(picture.shape[1::-1], size[0]/size[1])),
+    facts = dict(motion.header, image=Path(image).name if not isinstance(image, np.ndarray) else None, image_crop=list(centre_crop_box(picture.shape[-2:-4:-1], size[0]/size[1])),
+                 own_motion=own and own.label(), steady=steady, subject=subject and Path(subject).name,
                  prompt=scene, sampling_prompt=t_I, negative_prompt=negative_prompt, scene_training=asdict(settings), sampling=asdict(sampling),
                  guidance=asdict(guidance), lora_scales=list(lora_scales), apply_seed=seed, new_area=float(1-weak.mask[-1].mean()),
                  training_end=dict(motion=motion.history[-1] if motion.history else None, scene=history[-1] if history else None))
-    return _finish(frames, weak, motion, facts, history, clock, fps=fps)
+    compose = partial(compose_video, frames, picture, motion.path, own=taken_out, subject=stays, anchor=guidance.anchor)
+    return replace(_finish(frames, weak, motion, wanted, facts, history, clock, fps=fps), compose=compose)
 
 # %% ../nbs/40_transfer.ipynb #95ea8eb3
+def _read_scene(image:str|Path|np.ndarray, path:CameraPath, steady:bool)->tuple:
+    "Picture or frames, and the motion of the scene's own camera, None for a picture."
+    if isinstance(image, np.ndarray) or not is_video(image):
+        if steady: raise InputError('only a moving scene can be held steady, this one is a picture')
+        return image if isinstance(image, np.ndarray) else read_image(image, max_side=4096), None
+    return read_moving_scene(image, path.num_frames, steady=steady)
+
 class _Clock:
     "Seconds spent in each phase."
     def __init__(self): self.start, self.seconds = time.perf_counter(), {}
@@ -269,31 +290,60 @@ def fast_settings(
     sampling = default_sampling(backbone)
     return TrainingSettings(steps=40), replace(sampling, steps=max(1, sampling.steps//2))
 
-def _finish(frames:np.ndarray, weak:WeakVideo, motion:Motion, facts:dict, history:list, clock:_Clock, *, fps)->Result:
+def _finish(frames:np.ndarray, weak:WeakVideo, motion:Motion, wanted:CameraPath, facts:dict, history:list, clock:_Clock, *, fps)->Result:
     "Measure what came out and gather the facts."
     duration = motion.header['duration']
     video = Video(frames, np.linspace(motion.path.times[0], motion.path.times[-1], len(frames)), len(frames)/duration)
     def score_of(video):
         path, estimator = measure_path(video, aspect=motion.size[0]/motion.size[1], num_frames=len(frames))
-        return path, score_paths(motion.path, path, num_frames=len(frames), estimators=(motion.header['estimator'], estimator))
+        return path, score_paths(wanted, path, num_frames=len(frames), estimators=(motion.header['estimator'], estimator))
     path, score = score_of(video)
     _, floor = score_of(Video(weak.frames, video.times, video.fps))  # the weak video, measured the same way
     clock.lap('scoring')
     versions = {package: version(package) for package in ('cammimic', 'torch', 'diffusers', 'transformers', 'peft')}
     return Result(frames, weak, path, score, dict(facts, weak_ratio=floor.ratio, fps=fps or len(frames)/duration, versions=versions, seconds=clock.seconds), history)
 
+# %% ../nbs/40_transfer.ipynb #85616616
+def unlearned_motion(
+    path:CameraPath, # Motion, as many frames as the result
+    backbone:Backbone, # Model; its adapters are replaced
+    *,
+    size:tuple, # Canvas, (width, height)
+    rank:int|None=None, # Rank of the adapters; None is the backbone's default
+    seed:int=0, # Seed of the adapters
+    **facts, # Further entries of the header
+)->Motion: # The motion, with empty adapters
+    "A motion that is known and not learned."
+    backbone.latent_groups(path.num_frames)  # refuses a number of frames that the model cannot make
+    add_lora(backbone, rank=rank, seed=phase_seed(seed, 'lora'))
+    path, label = path.to_aspect(size[0]/size[1]), path.label()
+    metadata = dict(reference=None, duration=path.duration*path.num_frames/(path.num_frames-1), label=label, still=label == 'static', estimator='given', size=list(size), num_frames=path.num_frames, token=None, reference_prompt=None, seed=seed, cammimic=version('cammimic'))
+    return Motion(*lora_state(backbone, metadata=metadata | facts), path=path)
+
+def changed_motion(
+    motion:Motion, # Learned or given
+    change:MotionChange, # What to do with it
+)->Motion: # The same adapters, another path
+    "A motion reversed, made stronger, eased and so on; what was learned stays as it is."
+    if change == MotionChange(): return motion
+    path = change.apply(motion.path)
+    label = path.label()
+    return replace(motion, path=path, header=dict(motion.header, duration=motion.header['duration']*path.duration/motion.path.duration, label=label, still=label == 'static', change=asdict(change)))
+
 # %% ../nbs/40_transfer.ipynb #d1a9ee2f
 def transfer(
-    reference:str|Path, # Video file
-    image:str|Path, # Picture file
+    reference:str|Path|None, # Video file; None where `motion` is given
+    image:str|Path, # Picture file, or a video of a moving scene
     backbone:Backbone, # Model
     *,
+    motion:str|Path|None=None, # In place of a reference: words such as "zoom-in 1.3 ease", or a .json file of `CameraPath.save`
+    change:MotionChange=MotionChange(), # What to do with the motion before it guides
     prompt:str|None=None, # What the picture shows
     reference_prompt:str|None=None, # What the reference shows
-    aspect:str='reference', # Shape of the result: reference, image or W:H
+    aspect:str|None=None, # Shape of the result: reference, image or W:H; None is the reference's, or without one the image's
     num_frames:int|None=None, # Frames of the result
     start:float=0., # Start of the window in the reference, in seconds
-    duration:float|None=None, # Length of the window, in seconds
+    duration:float|None=None, # Length of the window, or of the `motion`, in seconds
     mask:str|Path|None=None, # Picture or video, white where something moves by itself in the reference
     mask_objects:bool|None=None, # Keep what moves by itself out of the training; as in `learn_motion`
     training:TrainingSettings=TrainingSettings(), # Both stages
@@ -306,17 +356,21 @@ def transfer(
     **options, # Further arguments of `apply_motion`
 )->Result: # The video and its score
     "The whole method: `learn_motion`, then `apply_motion`."
-    picture = read_image(image, max_side=4096)
-    size = canvas_size(backbone, aspect, reference_size=probe_video(reference).size, image_size=picture.shape[1::-1])
+    picture = Path(image) if is_video(image) else read_image(image, max_side=4096)
+    if (reference is None) == (motion is None): raise InputError('give either a reference or a motion')
+    check_subject(motion or '', options.get('subject'))
+    size = canvas_size(backbone, aspect or ('image' if reference is None else 'reference'), reference_size=None if reference is None else probe_video(reference).size, image_size=probe_video(image).size if is_video(image) else picture.shape[1::-1])
     backbone.encode_prompt([motion_prompt(prompt or NEUTRAL_SCENE, rare_token(backbone.tokenizer, seed=seed)), options.get('negative_prompt', '')])  # refused now or never
     begin, states = time.perf_counter(), {s: None if state_folder is None else Path(state_folder)/f'{s}.safetensors' for s in ('motion', 'scene')}
-    motion = learn_motion(reference, backbone, prompt=reference_prompt, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask, mask_objects=mask_objects,
-                          settings=training, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=seed, progress=progress, state_path=states['motion'])
-    learned = time.perf_counter() - begin
-    result = apply_motion(motion, picture, backbone, prompt=prompt, settings=training, seed=seed, progress=progress, state_path=states['scene'], **options)
-    result.facts['image'] = Path(image).name
-    result.facts['seconds'] = dict(motion=round(learned, 2), **result.facts['seconds'])
-    return result
+    if reference is None:
+        path = read_motion(motion, num_frames=num_frames or backbone.num_frames, aspect=size[0]/size[1], duration=duration, seed=seed)
+        learned, training = unlearned_motion(path, backbone, size=size, rank=rank, seed=seed, motion=Path(motion).name if str(motion).endswith('.json') else motion), replace(training, orthogonality=None)
+    else: learned = learn_motion(reference, backbone, prompt=reference_prompt, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask, mask_objects=mask_objects,
+                                 settings=training, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=seed, progress=progress, state_path=states['motion'])
+    learned = changed_motion(learned, change)
+    seconds = time.perf_counter() - begin
+    result = apply_motion(learned, picture, backbone, prompt=prompt, settings=training, seed=seed, progress=progress, state_path=states['scene'], **options)
+    return replace(result, facts=dict(result.facts, image=Path(image).name, seconds=dict(motion=round(seconds, 2), **result.facts['seconds'])))
 
 # %% ../nbs/40_transfer.ipynb #c921a006
 def write_result(
@@ -324,12 +378,20 @@ def write_result(
     output:str|Path, # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
     *,
     reference_frames:np.ndarray|None=None, # Frames of the reference for the strip
+    compose:bool=False, # Write the composed video at the picture's resolution, and the model's own, which the scores are of, beside it as NAME.raw.mp4
 )->dict: # What the JSON file holds
     "Write a result: video, strip and facts."
     output = Path(output)
     rows = {} if reference_frames is None else {'reference': reference_frames}
-    facts = dict(result.to_dict(), output=output.name)
-    write_video(output, result.frames, fps=result.fps)
-    write_image(output.with_suffix('.png'), contact_strip(dict(rows, **{'weak video': result.weak.frames, 'result': result.frames}), num_columns=6))
+    rows |= {'weak video': result.weak.frames, 'result': result.frames}
+    raw = output.with_suffix(f'.raw{output.suffix}') if compose else output
+    facts = dict(result.to_dict(), output=output.name, raw=raw.name)
+    write_video(raw, result.frames, fps=result.fps)
+    if compose:
+        write_video(output, result.compose(), fps=result.fps)
+        height, width = result.frames.shape[1:3]
+        larger = max(1, 480//width)
+        rows['composed'] = np.stack(list(result.compose(size=(larger*width, larger*height))))
+    write_image(output.with_suffix('.png'), contact_strip(rows, num_columns=6))
     with atomic_path(output.with_suffix('.json')) as temporary: Path(temporary).write_text(json.dumps(facts, indent=1))
     return facts
