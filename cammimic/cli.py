@@ -22,7 +22,8 @@ from .command import (Commands, NumFrames, Progress, backbone_option, device_opt
     start_option, together)
 
 # %% ../nbs/41_cli.ipynb #60f2a742
-_LATER = {'bench': ('cammimic.runner', 'Run or go on with a benchmark, and print its tables.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.'),
+_LATER = {'app': ('cammimic.app', 'Open the app in the browser: drop a clip and a picture, see the motion, generate.'),
+    'bench': ('cammimic.runner', 'Run or go on with a benchmark, and print its tables.'), 'dataset': ('cammimic.dataset', 'Build, extend, annotate and check collections of reference clips and scenes.'),
     'estimate': ('cammimic.cost', 'Say what a transfer needs of memory and time, before anything is downloaded.'),
     'figures': ('cammimic.figures', 'Draw the table of a benchmark: trade-offs, breakdown, grids of frames, and paired tests.'),
     'gallery': ('cammimic.gallery', 'Write a page that shows the videos of a benchmark side by side: DIR/gallery.html.'),
@@ -246,12 +247,6 @@ def _settings(backbone:Any, train_steps:int|None, fast:bool, *, steps=None, guid
                 sampling=replace(fast_settings(backbone)[1] if fast else default_sampling(backbone), **given(steps=steps, guidance_scale=guidance_scale, strength=strength)))
 
 # %% ../nbs/41_cli.ipynb #94625305
-_COMPOSED = () # Backbones whose results are composed if nothing is said
-
-def _composes(asked:bool|None, backbone:str)->bool:
-    "Whether a result is composed."
-    return backbone in _COMPOSED if asked is None else asked
-
 def _finish(result:Any, output:str|Path, as_json:bool, **extra)->None:
     "Write a result and report it."
     from cammimic.transfer import write_result
@@ -290,6 +285,7 @@ def _transfer(inputs:tuple, *, motion:str|None, steady:bool, subject:str|None, c
     "Make a video of IMAGE with the camera motion of REFERENCE, or with a --motion."
     reference, image, change = _moved(inputs, motion, subject, options)
     _check_result(output, *filter(None, (reference, image, subject)))
+    from cammimic.recipe import composes
     from cammimic.transfer import transfer as run
     from cammimic.video import read_video, to_canvas
     model = _load_model(backbone, device)
@@ -300,7 +296,7 @@ def _transfer(inputs:tuple, *, motion:str|None, steady:bool, subject:str|None, c
         result = run(reference, image, model, motion=motion, change=change, steady=steady, subject=subject, prompt=prompt, reference_prompt=reference_prompt, aspect=aspect, num_frames=num_frames, rank=rank, seed=seed, fps=fps,
                      training=settings.pop('settings'), state_folder=states, progress=Progress(), mask=mask, mask_objects=mask_objects, **window, **settings)
         shown = None if reference is None else to_canvas(read_video(reference, len(result.frames), max_side=1440, **window).frames, tuple(result.facts['size']))
-        _finish(result, output, as_json, reference_frames=shown, compose=_composes(compose, backbone))
+        _finish(result, output, as_json, reference_frames=shown, compose=composes(compose, backbone))
 
 # %% ../nbs/41_cli.ipynb #b6b0ddc5
 @main.command('learn')
@@ -338,6 +334,7 @@ def _apply(motion:str, images:tuple, *, compose:bool|None, output:str|None, back
     if len(set(targets)) < len(targets): raise InputError('two of the images have the same name, so their results would overwrite each other; apply them one by one')
     for target in targets: _check_result(target, motion, *images)
     for image in images: read_image(image, max_side=64)  # a bad one is refused before the first is trained
+    from cammimic.recipe import composes
     from cammimic.transfer import Motion, apply_motion
     learned, model = Motion.load(motion), _load_model(backbone, device)
     _say_neutral(prompt=prompt)
@@ -345,7 +342,7 @@ def _apply(motion:str, images:tuple, *, compose:bool|None, output:str|None, back
     for image, target in zip(images, targets):
         with _continued(target) as states:
             result = apply_motion(learned, image, model, prompt=prompt, seed=seed, fps=fps, progress=Progress(), state_path=states/'scene.safetensors', **settings)
-            _finish(result, target, as_json, compose=_composes(compose, backbone))
+            _finish(result, target, as_json, compose=composes(compose, backbone))
 
 # %% ../nbs/41_cli.ipynb #b7c72455
 @main.command('export')

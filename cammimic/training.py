@@ -179,7 +179,11 @@ def _train(backbone:Backbone, compute, *, stage:str, data:tuple, trainable:tuple
         if not np.isfinite(list(values.values())).all(): raise InputError(f'stage {stage!r} lost its way in step {len(history)+1} ({values}); lower the learning rate of {settings.learning_rate}')
         optimizer.step()
         history.append(values)
-        if progress is not None: progress(stage, len(history), settings.steps, history[-1])
+        try:
+            if progress is not None: progress(stage, len(history), settings.steps, history[-1])
+        except BaseException:
+            save()  # whoever breaks it off so can go on from here
+            raise
         if len(history) % save_every == 0 or len(history) == settings.steps: save()
     set_adapters(backbone)
     return history

@@ -155,11 +155,11 @@ def step_notebooks():
     return run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
 
 def step_browser():
-    "The pages of a study and of a gallery in Chromium, from the first click to the last"
+    "The app, and the pages of a study and of a gallery, in Chromium, from the first click to the last"
     import study_page
     if study_page.browser_path() is None: return 'skipped: there is no Chromium; apt-get install chromium'
-    study, gallery = (json.loads(run(sys.executable, ROOT/f'tools/{name}_page.py')) for name in ('study', 'gallery'))
-    return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, Chromium {study["chromium"]}'
+    study, gallery, app = (json.loads(run(sys.executable, ROOT/f'tools/{name}_page.py').splitlines()[-1]) for name in ('study', 'gallery', 'app'))
+    return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, app: preview {app["psnr"]} dB, Chromium {study["chromium"]}'
 
 STEPS = {name.removeprefix('step_'): globals()[name] for name in
          ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_site', 'step_browser', 'step_package')}
