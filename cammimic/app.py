@@ -8,7 +8,7 @@ __all__ = ['MOTIONS', 'Look', 'look_at', 'Session', 'generate', 'App', 'show_app
 # %% ../nbs/46_app.ipynb #aa460004
 import base64, itertools, json, socket, subprocess, sys, tempfile, time, webbrowser
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from html import escape

@@ -8,7 +8,7 @@ __all__ = ['MAX_UPLOAD', 'COMPOSED', 'shown_name', 'keep_upload', 'Recipe', 'com
 # %% ../nbs/19_recipe.ipynb #aa190004
 import re
 import shlex
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from .video import InputError, atomic_path, probe_video, read_image

@@ -66,8 +66,9 @@ if __name__ == '__main__':
     parser.add_argument('--paths', type=int)
     parser.add_argument('--split', choices=('dev', 'test'), default='test')
     arguments = parser.parse_args()
+    from cammimic.command import end_with_parent
     from cammimic.truth import truth_paths
     arguments.folder.mkdir(parents=True, exist_ok=True)
     tasks = [(arguments.folder, path.name, arguments.split) for path in truth_paths(NBS/'sources', split=arguments.split)][:arguments.paths]
-    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context('spawn')) as pool:
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context('spawn'), initializer=end_with_parent) as pool:
         for name in pool.map(one, tasks): print(name, flush=True)
