@@ -119,7 +119,10 @@ def read_answers(
     failed = () if keep_inattentive else tuple(sorted({row['participant'] for row in good if row['choice'] == 'fail' and row['question'] == 'attention'}))
     good = [row for row in good if row['question'] != 'attention' and row['participant'] not in failed]
     if not good: raise InputError(f'{", ".join(map(str, paths))}: no answers are left' + (f' after {len(failed)} participants who failed the attention check' if failed else ''))
-    return _arranged(good, methods or tuple(sorted({name for row in good for name in [row['choice'], *filter(None, row['order'].split('|'))]})), failed)
+    named = methods or tuple(sorted({name for row in good for name in [row['choice'], *filter(None, row['order'].split('|'))]}))
+    for row in good:
+        if row['order'] and sorted(row['order'].split('|')) != sorted(named): raise InputError(f'participant {row["participant"]}, example {row["example"]}: the order {row["order"]!r} is not of the methods {", ".join(named)}; name the methods that were shown')
+    return _arranged(good, named, failed)
 
 # %% ../nbs/39_preference.ipynb #7194fe28
 def _arranged(rows:list, methods:tuple, excluded:tuple)->Answers:

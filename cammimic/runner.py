@@ -276,7 +276,11 @@ def read_table(
     content = Folder(output).read('results.csv')
     if content is None: raise InputError(f'{output} has no results.csv; run cammimic bench first')
     words = ('method', 'clip', 'scene', 'motion', 'speed')
-    return [{name: value if name in words else None if value == '' else float(value) for name, value in row.items()} for row in csv.DictReader(io.StringIO(content.decode()))]
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode()), strict=True))
+        if any(set(row) != set(COLUMNS) or None in row.values() for row in rows): raise ValueError(f'its columns are not {", ".join(COLUMNS[:4])}, ...')
+        return [{name: value if name in words else None if value == '' else float(value) for name, value in row.items()} for row in rows]
+    except (ValueError, csv.Error) as error: raise InputError(f'{output}/results.csv is not a table of cammimic bench ({error}); run it again to write it anew') from error
 
 # %% ../nbs/48_runner.ipynb #b7d2e4f1
 def keep_inputs(

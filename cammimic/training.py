@@ -124,16 +124,21 @@ def _load_state(path, *, parameters:dict, optimizer, generator, run:dict)->list:
     from safetensors import SafetensorError, safe_open
     try:
         with safe_open(path, framework='pt') as file:
-            header, tensors = json.loads(file.metadata()['cammimic']), {key: file.get_tensor(key) for key in file.keys()}
+            header, tensors = dict(json.loads(file.metadata()['cammimic'])), {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f'{str(path)!r} is not the state of a training run; remove it to start anew ({error})') from error
     if header.get('run') != run: raise InputError(f'{str(path)!r} belongs to a run with other settings; remove it to start anew')
+    history = header.get('history')
+    try:
+        shapes = [(tensors[f'{key}.{name}'].shape, w.shape) for name, w in parameters.items() for key in ('parameter', 'exp_avg', 'exp_avg_sq') if key == 'parameter' or f'{key}.{name}' in tensors]
+        if any(found != wanted for found, wanted in shapes) or not (isinstance(history, list) and all(isinstance(values, dict) for values in history)): raise ValueError('shapes or history are wrong')
+        generator.set_state(tensors['generator'])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error: raise InputError(f'{str(path)!r} is damaged; remove it to start anew ({error})') from error
     for name, w in parameters.items():
         w.data = tensors[f'parameter.{name}'].to(w)
         moments = {key: tensors[f'{key}.{name}'].to('cpu' if key == 'step' else w.device) for key in ('step', 'exp_avg', 'exp_avg_sq') if f'{key}.{name}' in tensors}
         if moments: optimizer.state[w] = moments
-    generator.set_state(tensors['generator'])
-    return header['history']
+    return history
 
 # %% ../nbs/21_training.ipynb #ad2f9364
 _MAGNIFIED = {torch.float16: 2.**14} # What the loss is multiplied by on its way back; 1 for other types

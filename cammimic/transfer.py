@@ -373,6 +373,7 @@ def transfer(
     return replace(result, facts=dict(result.facts, image=Path(image).name, seconds=dict(motion=round(seconds, 2), **result.facts['seconds'])))
 
 # %% ../nbs/40_transfer.ipynb #c921a006
+_SYNTHETIC = 'synthetic media, generated with cammimic' # Every video says so
 def write_result(
     result:Result, # Of `transfer` or `apply_motion`
     output:str|Path, # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
@@ -385,10 +386,11 @@ def write_result(
     rows = {} if reference_frames is None else {'reference': reference_frames}
     rows |= {'weak video': result.weak.frames, 'result': result.frames}
     raw = output.with_suffix(f'.raw{output.suffix}') if compose else output
-    facts = dict(result.to_dict(), output=output.name, raw=raw.name)
-    write_video(raw, result.frames, fps=result.fps)
+    kinds = [f'http://cv.iptc.org/newscodes/digitalsourcetype/{kind}AlgorithmicMedia' for kind in ('trained', 'compositeWithTrained')]
+    facts = dict(result.to_dict(), output=output.name, raw=raw.name, digital_source_type=kinds[compose])
+    write_video(raw, result.frames, fps=result.fps, comment=f'{_SYNTHETIC}: {kinds[0]}')
     if compose:
-        write_video(output, result.compose(), fps=result.fps)
+        write_video(output, result.compose(), fps=result.fps, comment=f'{_SYNTHETIC}: {kinds[1]}')
         height, width = result.frames.shape[1:3]
         larger = max(1, 480//width)
         rows['composed'] = np.stack(list(result.compose(size=(larger*width, larger*height))))

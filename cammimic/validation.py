@@ -93,12 +93,18 @@ def _measure(clip:dict)->dict:
         uncertainty=_rounded(np.inf if p.uncertainty is None else p.uncertainty for p in motion.pairs), reliable=[bool(p.reliable) for p in motion.pairs],
         models=[p.model for p in motion.pairs], ransac=_rounded(corner_error(p.homography, t) for p, t in zip(plain, clip['truth'])), ransac_reliable=[bool(p.reliable) for p in plain])
 
-def object_task(cell:tuple, seed:int)->dict:
+def object_task(
+    cell:tuple, # The cell of the table
+    seed:int, # Seed of the clip
+)->dict: # What was measured, JSON-ready
     "One clip of a cell (share, number, anywhere)."
     share, count, anywhere = cell
     return _measure(validation_clip(_PHOTOS, 10_000+seed, share=share, count=count, anywhere=anywhere))
 
-def degraded_task(cell:str, seed:int)->dict:
+def degraded_task(
+    cell:str, # The cell of the table
+    seed:int, # Seed of the clip
+)->dict: # What was measured, JSON-ready
     "One clip of a degradation, or of the photograph without texture."
     how = dict(how=_WAYS[cell]) if cell in _WAYS else dict(scene=_SMOOTH)
     return _measure(validation_clip(_PHOTOS, 20_000+seed, **how))
@@ -139,7 +145,10 @@ def _best_homography(flow:np.ndarray, known:np.ndarray)->np.ndarray:
     return cv2.findHomography(points, points + flow[y, x][::101].astype(np.float32), cv2.RANSAC, 1., maxIters=5000)[0]
 
 # %% ../nbs/34_validation.ipynb #3165d734
-def parallax_task(cell:str, seed:int)->dict:
+def parallax_task(
+    cell:str, # The cell of the table
+    seed:int, # Seed of the clip
+)->dict: # What was measured, JSON-ready
     "One clip with depth."
     frames, flow, known, baselines = truck_clip(_PHOTOS, cell, seed)
     motion, result = measure_clip(frames), {}
@@ -171,7 +180,9 @@ def _paths(frames:np.ndarray)->dict:
     found = dict(robust=measure_clip(frames).pairs, ransac=sift_ransac(frames))
     return {name: dict(reliable=[bool(p.reliable) for p in pairs], path=[_rounded((np.eye(3) if p.homography is None else to_normalised(p.homography, SIZE)).ravel()*1e3) for p in pairs]) for name, pairs in found.items()}
 
-def score_task(number:int)->dict:
+def score_task(
+    number:int, # Number of the pair of clips
+)->dict: # What was measured, JSON-ready
     "One relative of one family, clean and with objects."
     family, relative = divmod(number, len(_RELATIVES))
     views, generator = related_views(family, _RELATIVES[relative]), np.random.default_rng([42_000, number])
@@ -183,7 +194,12 @@ def score_task(number:int)->dict:
         result[f'{share:.0%}'] = _paths(degrade(crowded, Degradation(noise=2., quality=90), generator))
     return dict(family=family, relative=_RELATIVES[relative], scene=scene, truth=[_rounded(h.ravel()*1e3) for h in path_of_views(views)], **result)
 
-def retrieval_task(photo:int, motion:int, share:float)->dict:
+# %% ../nbs/34_validation.ipynb #63826658
+def retrieval_task(
+    photo:int, # Number of the photograph
+    motion:int, # Number of the motion
+    share:float, # Share of the picture that objects cover
+)->dict: # What was measured, JSON-ready
     "One of seven motions before one of eight photographs."
     scene = [name for name in _PHOTOS if name != _SMOOTH][photo]
     kind, how, path_seed = _MOTIONS[motion]
@@ -196,7 +212,13 @@ _REAL = (('cityCC0.mpg', 0, 4.6), ('cityCC0.mpg', 4.7, None), ('mdn_elf.mp4', 0,
     ('opencv_vtest_first150.avi', 0, None), ('opencv_cup.mp4', 0, None), ('moviepy_bbb_0_30.webm', 2., 9.), ('moviepy_bbb_0_30.webm', 11.9, 3.7), ('moviepy_bbb_0_30.webm', 15.9, 6.8),
     ('moviepy_bbb_0_30.webm', 23.2, 6.6), ('torchcodec_nasa_13013.mp4', 0, 6.), ('torchcodec_nasa_13013.mp4', 6.4, 1.6), ('torchcodec_nasa_13013.mp4', 8.4, None), ('motiondirector_zoom_in_16.gif', 0, None), ('motiondirector_zoom_out_16.gif', 0, None))
 
-def real_task(folder:str, file:str, start:float, duration:float|None, num_frames:int)->dict:
+def real_task(
+    folder:str, # Folder of the material
+    file:str, # Name of the clip
+    start:float, # Seconds into it
+    duration:float|None, # Seconds of it; None is to the end
+    num_frames:int, # Frames measured
+)->dict: # What was measured, JSON-ready
     "The motion of a stretch of a real clip by both estimators."
     info = dict(start=start, duration=duration, max_side=576)
     video = read_video(Path(folder)/'videos'/file, **info)
@@ -206,7 +228,12 @@ def real_task(folder:str, file:str, start:float, duration:float|None, num_frames
         result[way] = dict(label=path.label(), reliable=round(float(path.reliable.mean()), 3), **{name: round(value, 4) for name, value in path.total().items()})
     return dict(result, frames=video.num_frames, moving=round(motion.moving, 3), explained=motion.verdict.explained, verdict=motion.verdict.level, reasons=list(motion.verdict.reasons))
 
-def truth_task(folder:str, first:str, second:str, matrix:str)->dict:
+def truth_task(
+    folder:str, # Folder of the material
+    first:str, # Name of one picture
+    second:str, # Name of the other
+    matrix:str, # File of the true homography
+)->dict: # What was measured, JSON-ready
     "Corner error of both estimators on a pair whose homography others measured."
     folder = Path(folder)/'homography_gt'
     if matrix.endswith('.xml'):

@@ -172,12 +172,13 @@ def write_video(
     crf:int=18, # x264's quality from 0, lossless, to 51
     preset:str='medium', # x264's effort: 'superfast' writes several times faster and larger files
     threads:int=0, # Encoding threads; 0: as many as help, and then the bytes of the file depend on the machine
+    comment:str='made by cammimic', # Kept in the file: what it is
 )->Path: # The path
     "Write an H.264 mp4 that browsers play; the last row or column is repeated where a side is odd."
-    if Path(path).suffix.lower() == '.gif': return write_gif(path, frames, fps=fps)
+    if Path(path).suffix.lower() == '.gif': return write_gif(path, frames, fps=fps, comment=comment)
     rate, stream = _rate(fps), None
     with atomic_path(path, ('.mp4', '.gif')) as part, av.open(str(part.absolute()), 'w', format='mp4', options=dict(movflags='+faststart')) as container:
-        container.metadata['comment'] = 'made by cammimic'
+        container.metadata['comment'] = comment
         for k, frame in enumerate(frames):
             frame = np.pad(frame, ((0, frame.shape[0]%2), (0, frame.shape[1]%2), (0, 0)), mode='edge')
             if stream is None:
@@ -186,8 +187,7 @@ def write_video(
                 stream.width, stream.height, stream.pix_fmt, stream.codec_context.thread_count = frame.shape[1], frame.shape[0], 'yuv420p', threads
                 for name in ('colorspace', 'color_primaries', 'color_trc', 'color_range'): setattr(stream.codec_context, name, 1)
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24').reformat(format='yuv420p', dst_colorspace='ITU709', dst_color_range='MPEG')
-            picture.pts = k
-            container.mux(stream.encode(picture))
+            picture.pts = k; container.mux(stream.encode(picture))
         if stream is None: raise ValueError('no frames to write')
         container.mux(stream.encode())
     return Path(path)
@@ -201,7 +201,7 @@ def write_gif(
     frames:Iterable[np.ndarray], # Frames (H, W, 3) uint8 RGB
     *,
     fps:float, # Frames per second
-    max_side:int=480, # Longest side in pixels
+    max_side:int=480, comment:str='made by cammimic', # Longest side in pixels; kept in the file: what it is
 )->Path: # The path
     "Write an endless GIF; its times are whole hundredths of a second, rounded so that the length stays."
     rate, pictures, ends = _rate(fps), [], [0]
@@ -209,7 +209,7 @@ def write_gif(
         pictures.append(Image.fromarray(_limited(frame, max_side)).quantize(256, dither=Image.Dither.NONE))
         ends.append(max(ends[-1]+2, round(100*k/rate)))
     with atomic_path(path, ('.gif',)) as part:
-        pictures[0].save(part, save_all=True, append_images=pictures[1:], duration=(10*np.diff(ends)).tolist(), loop=0, optimize=False)
+        pictures[0].save(part, save_all=True, append_images=pictures[1:], duration=(10*np.diff(ends)).tolist(), loop=0, optimize=False, comment=comment.encode())
     return Path(path)
 
 def write_image(

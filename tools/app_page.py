@@ -140,8 +140,9 @@ def take(folder, output):
             found = walk(page, folder, output, findings)
             chromium = browser.version
             browser.close()
-        server.send_signal(signal.SIGINT); server.wait(30)
-    finally: server.kill()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
     assert server.returncode == 0 and not errors, (server.returncode, errors)
     serious = [finding for finding in findings if finding[2] in ('serious', 'critical')]
     assert not serious, serious

@@ -1,13 +1,14 @@
-"""Render the site into _docs/, and check that every notebook has a page and that no link or picture is missing.
+"""Render the site into _docs/, and check it: every notebook has a page, no link or picture is missing, every public symbol has its
+table, and in Chromium every video plays, every formula is drawn, nothing is asked of another server and no page scrolls sideways on a phone.
 
 Quarto is not needed: smalldocs reads the same _quarto.yml. --quarto renders with Quarto instead, as it is published.
 """
-import argparse, json, os, re, shutil, subprocess, sys
+import argparse, ast, contextlib, functools, html, http.server, json, os, re, shutil, subprocess, sys, threading
 from html.parser import HTMLParser
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from project import CONFIG, ENV, NBS, ROOT, notebooks, number
+from project import CONFIG, ENV, NBS, PACKAGE, ROOT, exported_module, notebooks, number
 
 SECTIONS = ['Video and geometry', 'Models and adapters', 'Training and sampling', 'Measuring', 'Using it', 'More', 'More', 'More', 'More', 'Tutorials']
 PROC, DOCS = ROOT/'_proc', ROOT/CONFIG['doc_path']
@@ -69,6 +70,27 @@ def render_smalldocs():
         up = '../' * (len(page.relative_to(DOCS).parts) - 1)
         page.write_text(re.sub(rf'(href|src)="{re.escape(SITE)}', rf'\1="{up or "./"}', page.read_text(encoding='utf-8')), encoding='utf-8')
 
+def finish():
+    "What no renderer does: formulas as MathML, which needs no script from elsewhere, and videos that wait with their first frame."
+    import av
+    from latex2mathml.converter import convert
+    def formula(found): return convert(html.unescape(found[2]).strip()[2:-2], display='block' if found[1] == 'display' else 'inline')
+    def film(found):
+        source = page.parent/unquote(re.search(r'src="([^"#]+)', found[0])[1])
+        poster = source.with_suffix('.poster.jpg')
+        if source.is_file() and not poster.exists():
+            with av.open(str(source)) as container: next(container.decode(video=0)).to_image().save(poster, quality=80)
+        kept = ''.join(re.findall(r'\s(?:src|width|height|style|class|id|aria-label)="[^"]*"', found[0]))
+        return f'<video{kept} poster="{os.path.relpath(poster, page.parent)}" muted loop playsinline controls preload="metadata">' if source.is_file() else found[0]
+    for page in DOCS.rglob('*.html'):
+        text = page.read_text(encoding='utf-8')
+        text = re.sub(r'<span class="math (inline|display)">(.*?)</span>', formula, text, flags=re.S)
+        text = re.sub(r'<(?:link|script)[^>]*katex[^>]*>(?:</script>)?', '', text)
+        page.write_text(re.sub(r'<video\b[^>]*>', film, text), encoding='utf-8')
+    for sheet in DOCS.rglob('*.css'):
+        text = sheet.read_text(encoding='utf-8')
+        sheet.write_text(re.sub(r'@import\s*url\([^)]*//fonts[^)]*\);?', '', text), encoding='utf-8')  # the system's fonts do
+
 class Page(HTMLParser):
     "The links of a page, and the places in it that can be linked to."
     def __init__(self, text):
@@ -100,6 +122,70 @@ def problems():
             elif linked in pages and parts.fragment and unquote(parts.fragment) not in pages[linked].ids:
                 yield f'{where} links to {link}, but {linked.name} has no such place'
 
+def undocumented():
+    "Public functions and classes that are not in the API reference, or without a word on each argument. Commands have --help."
+    for path in notebooks():
+        exported = exported_module(path)
+        if not exported: continue
+        page, tree = (DOCS/f'{page_name(path)}.html').read_text(encoding='utf-8'), ast.parse((PACKAGE/f'{exported}.py').read_text(encoding='utf-8'))
+        for node in tree.body:
+            if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith('_') or any('click' in ast.unparse(d) or 'command' in ast.unparse(d) or 'patch' in ast.unparse(d) for d in node.decorator_list): continue
+            entries = re.findall(rf'id="{node.name.lower()}(?:-\d)?"(.*?)(?=<h[1-3]|$)', page, re.S)  # a heading may have the same name
+            if not entries: yield f'{path.relative_to(ROOT)}: {node.name} is not in the API reference'
+            elif isinstance(node, ast.FunctionDef) and max(entry.count('class="co"') for entry in entries) < len(node.args.args) + len(node.args.kwonlyargs): yield f'{path.relative_to(ROOT)}: not every argument of {node.name} is explained in the API reference'
+
+@contextlib.contextmanager
+def served():
+    "The site on a server of this machine."
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_): pass
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(DOCS)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try: yield f'http://127.0.0.1:{server.server_port}/'
+    finally: server.shutdown()
+
+PLAYED = """async film => {
+  film.muted = true; film.preload = 'auto'; film.load(); film.loop = true;
+  const ready = new Promise((done, failed) => { film.onloadeddata = done; film.onerror = () => failed(film.error && film.error.message); setTimeout(() => failed('nothing came'), 10000); });
+  try { await ready; await film.play(); } catch (error) { return String(error); }
+  const begun = film.currentTime;
+  for (let k = 0; k < 60 && film.currentTime === begun; k++) await new Promise(done => setTimeout(done, 50));
+  const canvas = document.createElement('canvas'); canvas.width = 32; canvas.height = 32;
+  const pen = canvas.getContext('2d'); pen.drawImage(film, 0, 0, 32, 32);
+  const seen = pen.getImageData(0, 0, 32, 32).data; film.pause();
+  if (!(film.duration > 0)) return 'it has no length';
+  if (film.currentTime === begun) return 'it does not move on';
+  return seen.some((v, k) => k % 4 < 3 && v !== seen[k % 4]) ? '' : 'its frame is blank';
+}"""
+
+def in_browser():
+    "What is wrong with the pages as Chromium shows them; the last item counts what was looked at."
+    from playwright.sync_api import sync_playwright
+    from study_page import FLAGS, browser_path
+    films = formulas = 0
+    with served() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        page, asked, wrong = browser.new_page(viewport=dict(width=1280, height=900)), [], []
+        page.route('**/*', lambda route: route.continue_() if route.request.url.startswith((address, 'data:', 'blob:')) else (asked.append(route.request.url), route.abort()))
+        page.on('pageerror', lambda error: wrong.append(str(error)))
+        for path in sorted(DOCS.rglob('*.html')):
+            name = path.relative_to(DOCS).as_posix()
+            page.set_viewport_size(dict(width=1280, height=900)); page.goto(address + name)
+            for film in page.query_selector_all('video'):
+                films += 1
+                if said := film.evaluate(PLAYED): yield f'{name}: {film.get_attribute("src")} does not play: {said}'
+            formulas += (drawn := page.evaluate('[...document.querySelectorAll("math")].map(m => m.getBoundingClientRect().width > 0 || !m.checkVisibility())')).count(True)
+            if False in drawn or page.query_selector('span.math'): yield f'{name}: a formula is not drawn'
+            broken = page.evaluate('[...document.images].filter(i => i.complete && !i.naturalWidth && i.getAttribute("src")).map(i => i.getAttribute("src").slice(0, 80))')
+            if broken: yield f'{name}: pictures that are none: {", ".join(broken)}'
+            page.set_viewport_size(dict(width=390, height=844))
+            if (wide := page.evaluate('document.documentElement.scrollWidth')) > 390: yield f'{name}: {wide} pixels wide on a phone of 390'
+            for url in dict.fromkeys(asked): yield f'{name}: asks another server for {url}'
+            for error in wrong: yield f'{name}: {error}'
+            asked.clear(); wrong.clear()
+        browser.close()
+    yield films, formulas
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--quarto', action='store_true', help='render with Quarto')
@@ -107,8 +193,15 @@ def main():
     os.environ.update({name: ENV[name] for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'HF_HUB_OFFLINE')})
     process()
     render_quarto() if args.quarto else render_smalldocs()
-    found = list(problems())
-    print(*found, sep='\n') if found else print(f'{len(notebooks())} notebooks, {len(list(DOCS.rglob("*.html")))} pages in {DOCS.name}/, no broken link.')
+    finish()
+    found = [*problems(), *undocumented()]
+    from study_page import browser_path
+    seen = 'not looked at in a browser: there is no Chromium'
+    if browser_path() and not args.quarto:
+        *more, (films, formulas) = in_browser()
+        found += more
+        seen = f'{films} videos play, {formulas} formulas'
+    print(*found, sep='\n') if found else print(f'{len(notebooks())} notebooks, {len(list(DOCS.rglob("*.html")))} pages in {DOCS.name}/, no broken link; {seen}.')
     sys.exit(bool(found))
 
 if __name__ == '__main__': main()
