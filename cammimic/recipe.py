@@ -90,7 +90,7 @@ class Recipe:
         if self.compose is not None: words.append('--compose' if self.compose else '--no-compose')
         return ' '.join([*words, f'--output {_file(self.output)}'])
 
-COMPOSED = () # Backbones whose results are composed if nothing is said
+COMPOSED = ('embedded',) # Backbones whose results are composed if nothing is said
 
 # %% ../nbs/19_recipe.ipynb #d70dc725
 def composes(

@@ -43,6 +43,11 @@ def render_quarto():
     shutil.rmtree(DOCS, ignore_errors=True)
     shutil.move(PROC/DOCS.name, DOCS)
 
+def with_names(source, renamed):
+    "Links to notebooks lead to their pages."
+    for old, new in renamed.items(): source = re.sub(rf'(?<=[(/"]){re.escape(old)}(?=[)#" ])', new, source)
+    return source
+
 def render_smalldocs():
     "smalldocs names pages after files, where Quarto reads nbdev's output-file: so the files lose their numbers first."
     names = {path: f'{page_name(path)}.ipynb' for path in notebooks()}
@@ -51,10 +56,9 @@ def render_smalldocs():
         notebook = json.loads((PROC/path.relative_to(NBS)).read_text(encoding='utf-8'))
         for cell in notebook['cells']:
             if cell['cell_type'] == 'raw': cell['source'] = re.sub(r'^output-file:.*\n', '', ''.join(cell['source']), flags=re.M)
-            if cell['cell_type'] == 'markdown':
-                source = ''.join(cell['source'])
-                for old, new in renamed.items(): source = re.sub(rf'(?<=[(/"]){re.escape(old)}(?=[)#" ])', new, source)
-                cell['source'] = source
+            if cell['cell_type'] == 'markdown': cell['source'] = with_names(''.join(cell['source']), renamed)
+            for output in cell.get('outputs', []):
+                if 'text/markdown' in output.get('data', {}): output['data']['text/markdown'] = with_names(''.join(output['data']['text/markdown']), renamed)
         (PROC/path.relative_to(NBS)).unlink()
         (PROC/name).write_text(json.dumps(notebook), encoding='utf-8')
     (PROC/'sidebar.yml').write_text(sidebar(names))
@@ -63,9 +67,12 @@ def render_smalldocs():
     sys.stderr.write(done.stdout + done.stderr)
     if done.returncode: sys.exit('smalldocs could not render the site')
     shutil.move(PROC/DOCS.name, DOCS)
-    for path in PROC.rglob('*.mp4'): # smalldocs takes pictures along, and leaves videos
-        (DOCS/path.relative_to(PROC)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, DOCS/path.relative_to(PROC))
+    for page in DOCS.glob('*.html'): # smalldocs takes along the pictures of Markdown, and leaves videos and what stands in HTML
+        for link in Page(page.read_text(encoding='utf-8')).links:
+            source, target = NBS/unquote(link), DOCS/unquote(link)
+            if re.match(r'results/[\w@./%+ -]+\.\w+$', link) and '..' not in link and source.is_file() and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
     for page in DOCS.rglob('*.html'): # Links to the published site lead into this copy of it
         up = '../' * (len(page.relative_to(DOCS).parts) - 1)
         page.write_text(re.sub(rf'(href|src)="{re.escape(SITE)}', rf'\1="{up or "./"}', page.read_text(encoding='utf-8')), encoding='utf-8')

@@ -118,6 +118,7 @@ def build(target):
     "Build the sdist and from it the wheel, and compare what they hold with the package's folder."
     run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', target, ROOT)
     [wheel], [sdist] = target.glob('*.whl'), target.glob('*.tar.gz')
+    run(sys.executable, '-m', 'twine', 'check', '--strict', wheel, sdist)
     wanted = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob('*') if path.is_file() and '__pycache__' not in path.parts}
     with tarfile.open(sdist) as archive: in_sdist = {name.partition('/')[2] for name in archive.getnames()}
     for kind, held in (('wheel', set(zipfile.ZipFile(wheel).namelist())), ('sdist', in_sdist)):
@@ -154,6 +155,11 @@ def step_notebooks():
     if not notebooks(): raise Failed('there are no notebooks')
     return run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
 
+def step_fuzz():
+    "Every reader, fed with damaged files"
+    found = json.loads(run(sys.executable, ROOT/'tools/fuzz.py', '--inputs', '650', '--seed', '7').splitlines()[-1])
+    return f'{found["inputs"]} files read or refused'
+
 def step_browser():
     "The app, and the pages of a study and of a gallery, in Chromium, from the first click to the last"
     import study_page
@@ -162,7 +168,7 @@ def step_browser():
     return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, app: preview {app["psnr"]} dB, Chromium {study["chromium"]}'
 
 STEPS = {name.removeprefix('step_'): globals()[name] for name in
-         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_site', 'step_browser', 'step_package')}
+         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_fuzz', 'step_site', 'step_browser', 'step_package')}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
