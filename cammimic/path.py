@@ -56,7 +56,7 @@ def matrix_log(
         generators = 2*x@(np.eye(3) + square/3 + square@square/5 + square@square@square/7) * 2.**_HALVINGS
         if np.allclose(matrix_exp(generators), _unit(matrix), atol=1e-6): return generators
     except np.linalg.LinAlgError: pass
-    raise ValueError('a homography that turns the picture by half a circle has no logarithm')
+    raise InputError('a homography that turns the picture by half a circle has no logarithm')
 
 def _square_root(matrices:np.ndarray)->np.ndarray:
     "Principal square root of matrices (..., 3, 3)."
