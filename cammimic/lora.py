@@ -185,9 +185,12 @@ def write_lora(
     tensors:dict, # Tensors by key
     header:dict, # Their header, JSON-ready
 )->None:
-    "Store adapters in one file."
+    "Store adapters in one file; a full disk is told in one sentence, and leaves no file."
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
-    with atomic_path(path) as temporary: save_file(tensors, temporary, metadata={'cammimic': json.dumps(header)})
+    try:
+        with atomic_path(path) as temporary: save_file(tensors, temporary, metadata={'cammimic': json.dumps(header)})
+    except SafetensorError as error: raise InputError(f'{str(path)!r} cannot be written, make room on its disk ({error})') from error
 
 def read_lora(
     path:str|Path, # File written by `write_lora`

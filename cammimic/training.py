@@ -14,9 +14,9 @@ from typing import Callable
 import cv2
 import numpy as np
 import torch
-from .video import InputError, atomic_path
+from .video import InputError
 from .backbone import Backbone
-from .lora import ADAPTERS, adapter_parameters, lora_layers, mask_layers, merged_adapter, set_adapters
+from .lora import ADAPTERS, adapter_parameters, lora_layers, mask_layers, merged_adapter, set_adapters, write_lora
 from .orthogonality import FORMS, orthogonality_loss
 
 # %% ../nbs/21_training.ipynb #e395d841
@@ -112,12 +112,11 @@ def _mean_square(error:torch.Tensor, weights:torch.Tensor|None)->torch.Tensor:
 # %% ../nbs/21_training.ipynb #b543b2e9
 def _save_state(path, *, parameters:dict, optimizer, generator, header:dict)->None:
     "Everything a run needs to go on, in one file."
-    from safetensors.torch import save_file
     tensors = {f'parameter.{name}': w.detach().contiguous() for name, w in parameters.items()}
     for name, w in parameters.items():
         tensors.update({f'{key}.{name}': torch.as_tensor(value).contiguous() for key, value in optimizer.state.get(w, {}).items()})
     tensors['generator'] = generator.get_state()
-    with atomic_path(path) as temporary: save_file(tensors, temporary, metadata={'cammimic': json.dumps(header)})
+    write_lora(path, tensors, header)
 
 def _load_state(path, *, parameters:dict, optimizer, generator, run:dict)->list:
     "Take up a stored run and return its history; one of other settings is refused."
