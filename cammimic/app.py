@@ -6,7 +6,7 @@
 __all__ = ['MOTIONS', 'Look', 'look_at', 'Session', 'generate', 'App', 'show_app', 'command']
 
 # %% ../nbs/46_app.ipynb #aa460004
-import base64, itertools, json, socket, subprocess, sys, tempfile, time, webbrowser
+import base64, itertools, json, signal, socket, subprocess, sys, tempfile, time, webbrowser
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -385,6 +385,7 @@ def command(*, backbone:str, device:str, host:str, port:int, browser:bool, max_u
 # %% ../nbs/46_app.ipynb #aa46002b
 def _until_closed(server:subprocess.Popen, host:str, port:int, browser:bool, log:Path)->None:
     "Say where the page is once it is there, and wait."
+    for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.default_int_handler)  # also where a shell has it ignored
     try:
         while server.poll() is None:
             try: socket.create_connection((host, port), 1).close(); break
@@ -395,6 +396,4 @@ def _until_closed(server:subprocess.Popen, host:str, port:int, browser:bool, log
         server.wait()
     except KeyboardInterrupt: pass
     else: raise InputError('the server has ended: ' + ([*log.read_text().splitlines(), 'it said nothing'])[0 if not log.read_text() else -1])
-    finally:
-        server.terminate()
-        server.wait()
+    finally: server.terminate(); server.wait()

@@ -33,7 +33,7 @@ def serve(folder):
     "The server, and where it is."
     with socket.create_server(('127.0.0.1', 0)) as free: port = free.getsockname()[1]
     env = dict(ENV, OMP_NUM_THREADS='1', TMPDIR=str(folder))
-    server = subprocess.Popen([sys.executable, '-c', 'from cammimic.cli import main; main()', 'app', '--no-browser', '--port', str(port), '--max-upload', '8'], cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen([sys.executable, '-c', 'from cammimic.cli import main; main()', 'app', '--no-browser', '--port', str(port), '--max-upload', '8'], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     line = server.stderr.readline()
     assert 'the app is at' in line, line
     return server, f'http://127.0.0.1:{port}/'
