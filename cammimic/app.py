@@ -28,8 +28,8 @@ from .moves import CURVES_OF_TIME, MotionChange, check_subject, read_motion
 from .stage import film_panel, invented_share, scene_panel, stage_css, stage_html, stage_size
 from .work import Cancelled, Job, TimeLeft
 from .recipe import MAX_UPLOAD, Recipe, as_python, composes, keep_upload, shown_name
-from .training import TrainingSettings
-from .transfer import GuidanceSettings, Result, default_sampling, fast_settings, learn_motion, read_reference, transfer, write_result
+from .cli import chosen_settings
+from .transfer import GuidanceSettings, Result, default_sampling, learn_motion, read_reference, transfer, write_result
 
 # %% ../nbs/46_app.ipynb #aa460008
 @dataclass(frozen=True)
@@ -123,17 +123,15 @@ def generate(
     "Make the video and the files to take away."
     session.load()
     backbone, real = session.backbone, {part: str(path) for part, (path, _) in session.files.items()}
-    training, sampling = fast_settings(backbone) if recipe.fast else (TrainingSettings(), default_sampling(backbone))
-    if recipe.train_steps is not None: training = replace(training, steps=recipe.train_steps)
-    sampling = replace(sampling, **{name: value for name in ('steps', 'strength') if (value := getattr(recipe, name)) is not None})
-    guidance = GuidanceSettings(anchor=recipe.anchor, **dict(scale=recipe.homography_scale) if recipe.homography_scale is not None else {})
+    chosen = chosen_settings(backbone, recipe.train_steps, recipe.fast, steps=recipe.steps, strength=recipe.strength, homography_scale=recipe.homography_scale, anchor=recipe.anchor)
+    training = chosen.pop('settings')
     motion = None if recipe.motion is None else session.words or real['reference']
     reference = None if motion else real['reference']
     states = session.folder/'states'/_digest(reference, motion, recipe.reference_prompt, training, recipe.seed, session.look.size)
     scene = _digest(real['image'], recipe.prompt)
     if (states/'scene.txt').is_file() and (states/'scene.txt').read_text() != scene: (states/'scene.safetensors').unlink(missing_ok=True)
     states.mkdir(parents=True, exist_ok=True); (states/'scene.txt').write_text(scene)
-    options = dict(prompt=recipe.prompt, training=training, seed=recipe.seed, state_folder=states, progress=progress, sampling=sampling, guidance=guidance)
+    options = dict(prompt=recipe.prompt, training=training, seed=recipe.seed, state_folder=states, progress=progress, **chosen)
     with _by_name(session.files): result = transfer(reference, real['image'], backbone, motion=motion, change=recipe.change, reference_prompt=recipe.reference_prompt, steady=recipe.steady, subject=real.get('subject'), **options)
     result = replace(result, facts=result.facts | dict(image=recipe.image, reference=recipe.reference) | (dict(motion=recipe.motion) if motion else {}))
     folder = session.folder/f'result{next(session.count)}'
@@ -290,12 +288,11 @@ def _start(self:App, _:Any=None)->None:
     "Generate."
     if self.job is not None: return
     recipe = self.recipe()
-    few = fast_settings(self.session.backbone) if self.session.backbone else (TrainingSettings(steps=40 if recipe.fast else 150), None)
-    training = recipe.train_steps or (few[0] if recipe.fast else TrainingSettings()).steps
-    left = TimeLeft(({} if recipe.motion else dict(motion=training)) | dict(scene=training, sampling=recipe.steps or 12), self.session.pace)
+    left = TimeLeft(dict.fromkeys((*([] if recipe.motion else ['motion']), 'scene', 'sampling'), 0), self.session.pace)
     self.generate.disabled, self.cancel.disabled, self.bar.layout.visibility, self.bar.value, self.status.value, self.result.value = True, False, 'visible', 0, '<div class="cm-note">Starting …</div>', ''
     names = dict(motion='1 of 3, learning the motion', scene='2 of 3, learning the picture', sampling='3 of 3, making the video')
     def report(phase, step, steps, values):
+        if phase != 'sampling': left.plan['scene'] = steps  # both stages are equally long
         seconds, order = left(phase, step, steps), list(left.plan)
         self.bar.value = (order.index(phase) + step/steps)/len(order)
         self.status.value = f'<div class="cm-note" role="status">Phase {names[phase]}: step {step} of {steps}' + ('' if seconds is None else f', about {seconds:.0f} s left') + '</div>'
