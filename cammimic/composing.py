@@ -77,7 +77,7 @@ def compose_video(
     size:tuple|None=None, # (width, height) of the result; None: the largest crop of the picture in the video's shape
     anchor:str|int='first', # Frame that shows the picture unmoved
     band:float=.015, # Width of the transition, as a share of the width
-    frames_averaged:float=2., # Of `average_along`; 0 leaves the model's flicker
+    frames_averaged:float=2., # Of `average_along`, where all that is shown moves with the camera: not in a moving scene or around a subject; 0 leaves the model's flicker
 )->Iterator[np.ndarray]: # Frames (height, width, 3) uint8, one by one
     "The picture where it is known, the model elsewhere."
     if len(frames) != path.num_frames: raise InputError(f'{len(frames)} frames cannot be composed along a path of {path.num_frames}')
@@ -86,7 +86,7 @@ def compose_video(
     def weak_at(size): return iterate_weak_video(image, path, own=own, subject=subject, size=size, border='replicate', anchor=anchor)
     finer = max(1, min(3, centre_crop_box(image.shape[-2:-4:-1], size[0]/size[1])[2]//size[0]))  # where the picture is larger than the result, as sharp as a frame of a real camera
     large = weak_at(size) if finer == 1 else _averaged_down(weak_at((size[0]*finer, size[1]*finer)), size)
-    model = _matched(frames, list(weak_at(small)), path, frames_averaged)
+    model = _matched(frames, list(weak_at(small)), path, frames_averaged if image.ndim == 3 and subject is None else 0)
     return _composed_frames(model, large, max(1., band*size[0]))
 
 def composed_size(
