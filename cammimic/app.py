@@ -105,6 +105,7 @@ class Session:
         **parts, # Paths and shown names; None leaves a part out
     )->None:
         "Use these files, or a motion in words; what cannot be used leaves everything as it was."
+        if 'image' in parts: parts = dict(subject=None) | parts  # a mask is that of its picture
         new = {part: value for part, value in (self.files | parts).items() if value is not None}
         words = words or (None if 'reference' in parts else self.words)
         with _by_name(new): self.look = look_at(new, words, self.backbone, self.look if new['image'] == self.files.get('image') else None)
@@ -133,7 +134,7 @@ def generate(
     states.mkdir(parents=True, exist_ok=True); (states/'scene.txt').write_text(scene)
     options = dict(prompt=recipe.prompt, training=training, seed=recipe.seed, state_folder=states, progress=progress, **chosen)
     with _by_name(session.files): result = transfer(reference, real['image'], backbone, motion=motion, change=recipe.change, reference_prompt=recipe.reference_prompt, steady=recipe.steady, subject=real.get('subject'), **options)
-    result = replace(result, facts=result.facts | dict(image=recipe.image, reference=recipe.reference) | (dict(motion=recipe.motion) if motion else {}))
+    result = replace(result, facts=result.facts | dict(image=recipe.image, reference=recipe.reference, subject=recipe.subject) | (dict(motion=recipe.motion) if motion else {}))
     folder = session.folder/f'result{next(session.count)}'
     folder.mkdir()
     write_result(result, folder/'transfer.mp4', compose=composes(recipe.compose, recipe.backbone))
