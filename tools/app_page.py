@@ -11,6 +11,7 @@ from gallery_page import look
 from study_page import FLAGS, HOSTILE, browser_path, main, until
 
 PAUSE = 'k => document.getAnimations().forEach(a => { a.pause(); a.currentTime = (k + .5)/16*a.effect.getTiming().duration; })'
+BEGUN = 'document.getAnimations().filter(a => /-move$/.test(a.animationName)).map(a => a.startTime)'
 LATENCY = '''async key => {
   const styles = [...document.querySelectorAll("style")].find(s => /@keyframes cm\\d+-move/.test(s.textContent)).parentNode, handle = document.activeElement;
   const begin = performance.now();
@@ -72,8 +73,17 @@ def exact(page, picture, path, frames=(0, 7, 15)):
     page.evaluate('document.getAnimations().forEach(a => a.play())')
     return round(float(worst), 1)
 
+def settled(page, quiet=700):
+    "Wait until the page has not changed for so many milliseconds and every animation runs: a new picture comes in several messages."
+    page.evaluate('''async quiet => {
+      await new Promise(done => { let last; const again = () => { clearTimeout(last); last = setTimeout(() => { it.disconnect(); done(); }, quiet); };
+        const it = new MutationObserver(again); it.observe(document.body, {childList: true, subtree: true, characterData: true}); again(); });
+      await Promise.all(document.getAnimations().map(a => a.ready));
+    }''', quiet)
+
 def in_step(page):
     "Whether all panels have begun together and last as long as one another."
+    settled(page)
     times = page.evaluate('document.getAnimations().filter(a => /^cm\\d+-(move|16)$/.test(a.animationName)).map(a => [Math.round(a.startTime), Math.round(a.effect.getTiming().duration)])')
     return len(times) >= 2 and len(set(map(tuple, times))) == 1
 
@@ -94,10 +104,12 @@ def walk(page, folder, output, findings):
     drop(page, 'image', HOSTILE + '.jpg', picture.read_bytes()); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("onerror")')
     assert page.title() != '1' and not page.query_selector('img[src=x]')
     assert in_step(page)
-    begun = page.evaluate('document.getAnimations()[0].startTime')
+    begun = page.evaluate(BEGUN)
     page.get_by_role('slider').first.focus()
     waits = [page.evaluate(LATENCY, key) for key in ['ArrowRight']*10 + ['ArrowLeft']*10]
-    assert min(waits) > 0 and page.evaluate('document.getAnimations()[0].startTime') == begun, 'a slider began the animation anew'
+    assert min(waits) > 0, ('a slider changed nothing', waits)
+    settled(page)
+    assert begun and page.evaluate(BEGUN) == begun, ('a slider began the animation anew', begun, page.evaluate(BEGUN))
     shot('preview')
     path = read_reference(clip, size=(80, 48), num_frames=16)[1]
     psnr = exact(page, picture, path); assert psnr > 30, psnr
