@@ -37,7 +37,7 @@ setup(
     packages=find_packages(include=[config['lib_path'], config['lib_path'] + '.*']),
     package_data={config['lib_path']: [f'assets/**/*.{kind}' for kind in ('mp4', 'gif', 'jpg', 'png', 'safetensors', 'json', 'txt', 'md', 'html')]},
     install_requires=entries('requirements'),
-    extras_require={'dev': entries('dev_requirements'), 'colmap': entries('extra_colmap'), 'features': entries('extra_features'), 'bench': entries('extra_bench'), 'dataset': entries('extra_dataset'), 'study': entries('extra_study'), 'ray': entries('extra_ray'), 'app': entries('extra_app')},
+    extras_require={'dev': entries('dev_requirements') + entries('extra_notebooks'), 'notebooks': entries('extra_notebooks'), 'colmap': entries('extra_colmap'), 'metrics': entries('extra_metrics'), 'bench': entries('extra_bench'), 'dataset': entries('extra_dataset'), 'study': entries('extra_study'), 'ray': entries('extra_ray'), 'app': entries('extra_app')},
     entry_points={
         'console_scripts': entries('console_scripts'),
         'nbdev': [f"{config['lib_path']}={config['lib_path']}._modidx:d"],

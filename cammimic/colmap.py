@@ -119,7 +119,7 @@ class Reconstruction:
 def _load_pycolmap()->object:
     "COLMAP's Python module, its log silenced, or one sentence about how to get it."
     try: import pycolmap
-    except (ImportError, RuntimeError): raise InputError('COLMAP is not installed: pip install cammimic[colmap]') from None
+    except (ImportError, RuntimeError): raise InputError("COLMAP is not installed: pip install 'cammimic[colmap]'") from None
     pycolmap.logging.minloglevel = 3
     return pycolmap
 

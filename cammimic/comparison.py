@@ -52,7 +52,7 @@ def compare(
 )->list: # Dictionaries: name, measure, tasks, ratio of geometric means with interval, p, corrected p, verdict
     "Paired comparisons over tasks."
     try: from scipy.stats import wilcoxon
-    except ImportError: raise InputError('comparisons need scipy: pip install cammimic[bench]') from None
+    except ImportError: raise InputError("comparisons need scipy: pip install 'cammimic[bench]'") from None
     rows = []
     for name, first, second, measure in comparisons:
         a, b = (np.maximum(table[m][measure], 1e-3) for m in (first, second))

@@ -83,7 +83,7 @@ def find_scenes(
 )->list[tuple[float, float]]: # Start and end of each scene, seconds after the first frame
     "Scenes between cuts."
     try: from scenedetect import AdaptiveDetector, FrameTimecode
-    except ImportError: raise InputError('cutting at scene changes needs PySceneDetect: pip install cammimic[dataset]') from None
+    except ImportError: raise InputError("cutting at scene changes needs PySceneDetect: pip install 'cammimic[dataset]'") from None
     detector, recent, bounds, time = AdaptiveDetector(), deque(maxlen=16), [0.], None
     with closing(stream_frames(path, max_side=256)) as source:
         for number, (time, frame) in enumerate(source):
@@ -198,7 +198,7 @@ def frame_hashes(
 )->str: # Hexadecimal, joined by '-'
     "Perceptual hashes of a clip's first, middle and last frame."
     try: from imagehash import phash
-    except ImportError: raise InputError('finding duplicates needs ImageHash: pip install cammimic[dataset]') from None
+    except ImportError: raise InputError("finding duplicates needs ImageHash: pip install 'cammimic[dataset]'") from None
     from PIL import Image
     frames = [frame for _, frame in stream_frames(path, max_side=256)]
     return '-'.join(str(phash(Image.fromarray(frames[k]))) for k in (0, len(frames)//2, -1))

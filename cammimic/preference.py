@@ -62,7 +62,7 @@ def _read_rows(path:Path)->list:
 def _library(name:str, wanted:str)->Any:
     "A library of the extra `study`."
     try: return import_module(name)
-    except ImportError: raise InputError(f'{wanted} needs {name.partition(".")[0]}: pip install cammimic[study]') from None
+    except ImportError: raise InputError(f"{wanted} needs {name.partition('.')[0]}: pip install 'cammimic[study]'") from None
 
 def _unblinded(row:dict, key:dict)->str|None:
     "Put the names for which a row's blind codes stand; the fault if there is one."

@@ -159,7 +159,7 @@ def atomic_path(
         yield part
         os.replace(part, path)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG): raise
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG): raise
         raise InputError(f'cannot write {path}: {os.strerror(error.errno)}') from error
     finally: part.unlink(missing_ok=True)
 

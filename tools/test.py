@@ -128,7 +128,7 @@ def build(target):
 
 def second_venv(folder, wheel):
     "A venv with the wheel and what it requires: versions as pinned, but fastcore the newest there is."
-    developing = {re.split(r'[<>=;\s]', line.strip())[0] for line in CONFIG['dev_requirements'].split('\n') if line.strip()}
+    developing = {re.split(r'[<>=;\s]', line.strip())[0] for line in (CONFIG['dev_requirements'] + CONFIG['extra_notebooks']).split('\n') if line.strip()}
     constraints = folder/'constraints.txt'
     constraints.write_text(''.join(f'{name}=={version}\n' for name, version in pins().items() if name not in developing))
     venv.create(folder/'venv', with_pip=True)
