@@ -1,0 +1,62 @@
+"""Notebooks as Colab runs them: python tools/colab.py [NAMES]
+
+Each lies alone in an empty folder, in a venv that has what Colab has and no cammimic, and is run by a Jupyter kernel that calls itself
+Colab's, so its hidden line installs the package and fetches what lies beside the notebooks. GitHub's address leads to the last commit
+of this repository; nothing else is different. Cells that the tests skip are skipped here too.
+"""
+import json, os, re, subprocess, sys, tempfile, time, venv
+from pathlib import Path
+from project import CONFIG, ENV, ROOT, cells, notebooks
+from run_notebooks import find
+
+COLAB = 'ipykernel nbclient ipywidgets matplotlib scipy scikit-image'.split() # Beside torch; Colab has much more
+KERNEL = "type(get_ipython()).__repr__ = lambda shell: '<google.colab._shell.Shell object>'"
+EXECUTE = "import sys, nbformat; from nbclient import NotebookClient; NotebookClient(nbformat.read(sys.argv[1], 4), timeout=1500, kernel_name='python3').execute()"
+
+def packages(key): return {re.split(r'[<>=;\s]', line.strip())[0] for line in CONFIG.get(key, '').split('\n') if line.strip()}
+
+def extras(path): return sorted({extra for found in re.findall(r'%pip install -q "cammimic\[([\w,]+)\]', ''.join(cell['source'] for cell in cells(path))) for extra in found.split(',')})
+
+def run(*command, **options):
+    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if done.returncode: raise RuntimeError(done.stdout[-3000:].rstrip())
+    return done.stdout
+
+def as_on_colab(path, target):
+    "A copy without the cells that the tests skip."
+    flags = re.compile(rf'^#\|\s*({"|".join(CONFIG["tst_flags"].split())}|eval:\s*false)\b', re.M)
+    book = json.loads(path.read_text(encoding='utf-8'))
+    book['cells'] = [cell for cell in book['cells'] if cell['cell_type'] == 'markdown' or not flags.search(''.join(cell['source']))]
+    target.write_text(json.dumps(book), encoding='utf-8')
+
+def check(paths, folder, report=print):
+    "Run notebooks; what went wrong, by name."
+    from test import pins
+    run('git', 'clone', '-q', '--depth', '1', f'file://{ROOT}', folder/'github')
+    venv.create(folder/'colab', with_pip=True)
+    python = folder/'colab'/'bin'/'python'
+    startup = folder/'ipython'/'profile_default'/'startup'
+    startup.mkdir(parents=True); (startup/'00-colab.py').write_text(KERNEL)
+    constraints = folder/'colab.txt'
+    constraints.write_text(''.join(f'{name}=={version}\n' for name, version in pins().items()))
+    git = {f'url.file://{folder/"github"}.insteadOf': f'{CONFIG["git_url"]}', 'safe.directory': '*', 'advice.detachedHead': 'false'}
+    env = dict(ENV, IPYTHONDIR=str(folder/'ipython'), PIP_CONSTRAINT=str(constraints), PATH=f'{python.parent}{os.pathsep}{ENV["PATH"]}', PIP_DISABLE_PIP_VERSION_CHECK='1', GIT_CONFIG_COUNT=str(len(git)), MPLBACKEND='module://matplotlib_inline.backend_inline',
+        **{f'GIT_CONFIG_{part}_{k}': text for k, pair in enumerate(git.items()) for part, text in zip(('KEY', 'VALUE'), pair)})
+    run(python, '-m', 'pip', 'install', '-q', *COLAB, f'torch=={pins()["torch"]}', env=env)
+    optional, failed, before = set().union(*(packages(key) for key in CONFIG if key.startswith('extra_'))) - set(COLAB), {}, None
+    for path in sorted(paths, key=lambda path: (extras(path), path.name)):
+        if extras(path) != before: run(python, '-m', 'pip', 'uninstall', '-q', '-y', 'cammimic', *sorted(optional - {'fastcore'}), env=env)  # what another notebook brought
+        before, alone, begin = extras(path), folder/path.stem, time.perf_counter()
+        alone.mkdir(); as_on_colab(path, alone/path.name)
+        try: run(python, '-c', EXECUTE, path.name, cwd=alone, env=env)
+        except RuntimeError as failure: failed[path.name] = str(failure)
+        report(f'{"FAILED" if path.name in failed else "passed"}  {path.name}  {time.perf_counter() - begin:.0f} s' + (f'\n{failed[path.name][-1500:]}' if path.name in failed else ''))
+        run('rm', '-rf', alone)
+    return failed
+
+def main():
+    with tempfile.TemporaryDirectory(prefix='cammimic-colab-') as folder:
+        failed = check([find(name) for name in sys.argv[1:]] or [path for path in notebooks() if 'google.colab' in path.read_text()], Path(folder).resolve(), lambda text: print(text, flush=True))
+    sys.exit(bool(failed))
+
+if __name__ == '__main__': main()
