@@ -160,6 +160,11 @@ def step_fuzz():
     found = json.loads(run(sys.executable, ROOT/'tools/fuzz.py', '--inputs', '650', '--seed', '7').splitlines()[-1])
     return f'{found["inputs"]} files read or refused'
 
+def step_hardening():
+    "A full disk, a huge picture, caches and outputs in the way, a clock that jumps, and kill -9 in each phase"
+    if not sys.platform.startswith('linux'): return 'skipped: not Linux'
+    return '; '.join(json.loads(run(sys.executable, ROOT/'tools/hardening.py').splitlines()[-1]).values())
+
 def step_browser():
     "The app, and the pages of a study and of a gallery, in Chromium, from the first click to the last"
     import study_page
@@ -168,7 +173,7 @@ def step_browser():
     return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, app: preview {app["psnr"]} dB, Chromium {study["chromium"]}'
 
 STEPS = {name.removeprefix('step_'): globals()[name] for name in
-         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_fuzz', 'step_site', 'step_browser', 'step_package')}
+         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_fuzz', 'step_hardening', 'step_site', 'step_browser', 'step_package')}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
