@@ -394,4 +394,4 @@ def _demo(*, output:str, control:bool, train_steps:int|None, fast:bool, device:s
             result = run(clip, picture, model, prompt='snow mountains over a brown meadow under a blue sky', reference_prompt='dark towers at night', seed=seed,
                          training=settings.pop('settings'), state_folder=states, progress=Progress(), **settings)
             frames, _, _ = read_reference(clip, size=tuple(result.facts['size']), num_frames=len(result.frames))
-            _finish(result, target, as_json, reference_frames=frames)
+            _finish(result, target, as_json, reference_frames=frames, compose=name == 'demo')

@@ -33,7 +33,7 @@ from .homography import refuse_cuts
 from .path import CURVES, to_normalised, to_pixels
 from .preview import choose_estimator
 from .robust import ClipMotion, measure_clip, read_mask, residual_motion
-from .video import PALETTE, InputError, Video, atomic_path, check_output, probe_video, read_image, read_video
+from .video import PALETTE, InputError, Video, atomic_path, check_output, open_container, probe_video, read_image, read_video
 
 # %% ../nbs/35_measuring.ipynb #e54c621f
 def measure_motion(
@@ -166,7 +166,12 @@ def _report(scorer:AppearanceScorer, reference, generated, *, image=None, prompt
     moments = path.times[0] + path.duration*(made.times-made.times[0])/(made.times[-1]-made.times[0])
     looks = scorer.score(made.frames, image=picture, prompt=prompt, path=path.resample(times=moments) if path.is_reliable else None, anchor=anchor)
     if image is not None and not path.is_reliable: looks['ssim'].reason = 'the motion of the reference could not be measured'
-    return dict(motion.to_dict(), doubts=motion.doubts, **{name: look.to_dict() for name, look in looks.items()})
+    doubts = motion.doubts + [f'{Path(generated).name} is composed and moves as the preview does where it shows the picture; NAME.raw.mp4 beside it is what the model made']*_is_composed(generated)
+    return dict(motion.to_dict(), doubts=doubts, **{name: look.to_dict() for name, look in looks.items()})
+
+def _is_composed(path:str|Path)->bool:
+    "Whether a video says of itself that a picture's own pixels were laid over what a model made."
+    with open_container(path) as (container, _): return 'compositeWithTrained' in container.metadata.get('comment', '')
 
 def _best_device()->str:
     "A GPU where there is one."
