@@ -1,4 +1,5 @@
 "The package as settings.ini describes it."
+import re
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import find_packages, setup
@@ -10,6 +11,11 @@ config = parser['DEFAULT']
 
 def entries(key): return [line.strip() for line in config.get(key, '').splitlines() if line.strip()]
 
+def absolute(text):
+    "Relative links of the README, made to lead to the repository: PyPI shows it without."
+    def lead(found): return f"{found[1]}{config['git_url'].replace('github.com', 'raw.githubusercontent.com') + '/' if found[1].startswith('!') else config['git_url'] + '/blob/'}{config['branch']}/{found[2]}"
+    return re.sub(r'(!?\[[^\]]*\]\()(?![a-z]+:|#)([^)\s]+)', lead, text)
+
 licenses = {'apache2': 'Apache-2.0'}
 status = {'1': 'Planning', '2': 'Pre-Alpha', '3': 'Alpha', '4': 'Beta', '5': 'Production/Stable'}
 readme = root/'README.md'
@@ -18,7 +24,7 @@ setup(
     name=config['lib_name'],
     version=config['version'],
     description=config['description'],
-    long_description=readme.read_text(encoding='utf-8') if readme.exists() else config['description'],
+    long_description=absolute(readme.read_text(encoding='utf-8')) if readme.exists() else config['description'],
     long_description_content_type='text/markdown',
     license=licenses[config['license']],
     license_files=['LICENSE'],
