@@ -390,7 +390,7 @@ def write_result(
     facts = dict(result.to_dict(), output=output.name, raw=raw.name, digital_source_type=kinds[compose])
     write_video(raw, result.frames, fps=result.fps, comment=f'{_SYNTHETIC}: {kinds[0]}')
     if compose:
-        write_video(output, result.compose(), fps=result.fps, comment=f'{_SYNTHETIC}: {kinds[1]}')
+        write_video(output, result.compose(), fps=result.fps, crf=20, comment=f'{_SYNTHETIC}: {kinds[1]}')
         height, width = result.frames.shape[1:3]
         larger = max(1, 480//width)
         rows['composed'] = np.stack(list(result.compose(size=(larger*width, larger*height))))
