@@ -6,7 +6,7 @@ of this repository; nothing else is different. Cells that the tests skip are ski
 """
 import json, os, re, subprocess, sys, tempfile, time, venv
 from pathlib import Path
-from project import CONFIG, ENV, ROOT, cells, notebooks
+from project import CONFIG, ENV, ROOT, cells, notebooks, pins
 from run_notebooks import find
 
 COLAB = 'ipykernel nbclient ipywidgets matplotlib scipy scikit-image'.split() # Beside torch; Colab has much more
@@ -38,7 +38,6 @@ def publish(target):
 
 def check(paths, folder, report=print):
     "Run notebooks; what went wrong, by name."
-    from test import pins
     publish(folder/'github')
     venv.create(folder/'colab', with_pip=True)
     python = folder/'colab'/'bin'/'python'

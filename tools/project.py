@@ -38,3 +38,7 @@ def number(path):
     "The number that a notebook's name begins with, or None."
     found = re.match(r'(\d+)_', path.name)
     return int(found.group(1)) if found else None
+
+def pins():
+    "The names and versions that constraints.txt pins."
+    return dict(re.findall(r'^([\w.-]+)==(\S+)$', (ROOT/'constraints.txt').read_text(), re.M))

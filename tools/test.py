@@ -7,7 +7,7 @@ import argparse, importlib.metadata, json, os, re, shutil, subprocess, sys, tarf
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import readme, run_notebooks
-from project import CONFIG, ENV, PACKAGE, ROOT, cells, exported_module, notebooks, number
+from project import CONFIG, ENV, PACKAGE, ROOT, cells, exported_module, notebooks, number, pins
 
 NAME = CONFIG['lib_name']
 HEAVY = ('torch', 'diffusers', 'transformers', 'peft')
@@ -26,10 +26,6 @@ def run(*command, cwd=ROOT, env=ENV, timeout=900):
 
 def require(problems):
     if problems := list(problems): raise Failed('\n'.join(problems))
-
-def pins():
-    "The names and versions that constraints.txt pins."
-    return dict(re.findall(r'^([\w.-]+)==(\S+)$', (ROOT/'constraints.txt').read_text(), re.M))
 
 def agree(python):
     "`Failed` if packages lack or contradict one another. That decord's wheel names no platform in its metadata is no matter."
@@ -103,6 +99,13 @@ def step_site():
 def step_readme():
     "README.md is what nbs/index.ipynb gives"
     require(readme.problems())
+
+def step_colab():
+    "Two notebooks as Colab runs them, from their install line on; tools/colab.py runs all"
+    import colab
+    chosen = [run_notebooks.find(name) for name in ('94_run_benchmark', '99_responsible_use')]
+    with tempfile.TemporaryDirectory(prefix=f'{NAME}-colab-') as folder: require(f'{name}: {text}' for name, text in colab.check(chosen, Path(folder).resolve(), str).items())
+    return f'{len(chosen)} notebooks'
 
 def step_package():
     "The wheel, in a venv of its own outside the repository: help, and the first tutorial with a tiny transfer"
@@ -180,7 +183,7 @@ def step_browser():
     return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, app: preview {app["psnr"]} dB, Chromium {study["chromium"]}'
 
 STEPS = {name.removeprefix('step_'): globals()[name] for name in
-         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_fuzz', 'step_hardening', 'step_site', 'step_browser', 'step_package')}
+         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_fuzz', 'step_hardening', 'step_site', 'step_browser', 'step_package', 'step_colab')}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
