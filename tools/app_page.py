@@ -21,14 +21,16 @@ LATENCY = '''async key => {
 }'''
 
 def material(folder):
-    "A clip that pans right over one photograph, another photograph with a name to be wary of, and what is neither."
+    "A clip that pans right over one photograph, another photograph, what is neither, and a mask of what stays in the photograph."
+    import numpy as np
     from cammimic.render import CameraMove, render_photo
     from cammimic.video import read_image, write_image, write_video
     photos = [read_image(path) for path in sorted((ROOT/'nbs/sources/large').glob('*.jpg'))[:2]]
     write_video(folder/'my pan.mp4', render_photo(photos[0], CameraMove(yaw=9, pitch=3), num_frames=24, size=(640, 360), supersample=1), fps=12)
     write_image(folder/'picture.jpg', render_photo(photos[1], CameraMove(), num_frames=2, size=(960, 600), supersample=1)[0])
     (folder/'letter.jpg').write_text('Dear Sir or Madam')
-    return folder/'my pan.mp4', folder/'picture.jpg', folder/'letter.jpg'
+    write_image(folder/'mask.png', 255*np.pad(np.ones((200, 200, 3), np.uint8), ((300, 100), (380, 380), (0, 0))))
+    return folder/'my pan.mp4', folder/'picture.jpg', folder/'letter.jpg', folder/'mask.png'
 
 def serve(folder):
     "The server, and where it is."
@@ -91,7 +93,7 @@ def walk(page, folder, output, findings):
     "Everything a visitor does; what was found."
     from cammimic.transfer import Motion, read_reference
     from cammimic.video import probe_video
-    clip, picture, letter = material(folder)
+    clip, picture, letter, mask = material(folder)
     def shot(name, height=900):
         if not output: return
         size = page.viewport_size
@@ -120,6 +122,11 @@ def walk(page, folder, output, findings):
     choose(page, 'reference', clip); said(page, 'measured: reliable')
     choose(page, 'image', picture); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("picture.jpg")')
     page.get_by_text('More: guidance').click()
+    choose(page, 'image', clip); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("my pan.mp4")'); assert in_step(page)
+    page.get_by_label('Hold the moving scene steady').check(); said(page, '--steady'); shot('moving scene')
+    choose(page, 'image', picture); until(page, '!document.body.innerText.includes("--steady")')
+    choose(page, 'subject', mask); said(page, '--subject mask.png'); assert in_step(page); shot('subject')
+    choose(page, 'image', picture); until(page, '!document.body.innerText.includes("--subject")'); assert in_step(page)
     for name, value in dict(Training=2, Sampling=4).items():
         if output is None: page.get_by_label(f'{name} steps').fill(str(value)); page.get_by_label(f'{name} steps').press('Enter')
     if output is None: said(page, '--train-steps 2'); said(page, '--steps 4')

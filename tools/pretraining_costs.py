@@ -60,7 +60,7 @@ def cases():
         return run
     yield 'fused AdamW', stepped(True), stepped(False)
     rows, backbone = read_sources(Path(__file__).parents[1]/'nbs'/'sources', split='train'), load_embedded()
-    batch, latents = training_batch(rows, 1, phase='full'), torch.randn(clip)
+    batch = training_batch(rows, 1, phase='full')
     def rendered(): training_batch(rows, 1, phase='full'); torch.cat([backbone.encode_video(f, chunk_size=16) for f in batch[0]]); step_once()
     step_once = step(plain, clip)
     yield 'latents from a cache, not rendered and encoded', step_once, rendered
