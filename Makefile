@@ -19,7 +19,7 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 endif
 $(READY): constraints.txt settings.ini setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The pinned packages need Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	@[ "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" ] || { echo "Setting up .venv: about 2 GB, a few minutes the first time."; $(PYTHON) -m venv --clear .venv; }
+	@[ "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" ] || { echo "Setting up .venv: about 3 GB (more with a build of torch for GPUs), a few minutes the first time."; $(PYTHON) -m venv --clear .venv; }
 	@rm -f $@
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation torch==2.13.0 --editable '.[dev]'

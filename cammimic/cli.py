@@ -158,7 +158,7 @@ def score(
 def _report_score(scores:dict, options:dict, as_json:bool)->None:
     "Print the scores of one result."
     def number(value, unit=''): return 'none' if value is None else f'{value:.3f}{unit}'
-    if scores['reason']: remark(scores['reason'])
+    for said in filter(None, [scores['reason'], *(doubt for doubt in scores['doubts'] if 'is composed' in doubt)]): remark(said)
     looks = [('scene', 'image', 'DINOv2, 1: the same scene'), ('ssim', 'image', 'aligned SSIM, 1: the photograph moved as the reference'), ('features', 'image', 'EfficientNet-Lite0, 1: the same scene'), ('text', 'prompt', 'X-CLIP, cosine with the prompt')]
     report(scores, [('ratio', f'{number(scores["ratio"])}  (0: the same motion, 1: no better than a still video)'),
         ('displacement', f'{number(scores["displacement"], " %")} of the diagonal a pair; a still video has {number(scores["still_displacement"], " %")}'),

@@ -204,7 +204,7 @@ def load_as_asked(
     try: torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error: raise InputError(f'the device {device!r} cannot be used here; choose --device cpu ({str(error).splitlines()[0][:100]})') from error
     if torch_dtype is not None: asked['torch_dtype'] = getattr(torch, torch_dtype)
-    elif name != 'embedded' and torch.device(device).type == 'cuda': asked['torch_dtype'] = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    elif name != 'embedded' and torch.device(device).type == 'cuda': asked['torch_dtype'] = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return load_backbone(name, device=device, compiled='inductor' if compiled is True else compiled or None, **asked)
 
 def load_image_backbone(
