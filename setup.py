@@ -13,8 +13,9 @@ def entries(key): return [line.strip() for line in config.get(key, '').splitline
 
 def absolute(text):
     "Relative links of the README, made to lead to the repository: PyPI shows it without."
-    def lead(found): return f"{found[1]}{config['git_url'].replace('github.com', 'raw.githubusercontent.com') + '/' if found[1].startswith('!') else config['git_url'] + '/blob/'}{config['branch']}/{found[2]}"
-    return re.sub(r'(!?\[[^\]]*\]\()(?![a-z]+:|#)([^)\s]+)', lead, text)
+    def lead(found): return f"{found[1]}{config['git_url'].replace('github.com', 'raw.githubusercontent.com') + '/' if found[1].startswith(('!', 'src')) else config['git_url'] + '/blob/'}v{config['version']}/{found[2]}"
+    parts = re.split(r'(^```.*?^```)', text, flags=re.M | re.S)
+    return ''.join(part if part.startswith('```') else re.sub(r'(!?\[[^\]]*\]\(|(?:src|href)=")(?![a-zA-Z]+:|#)([^)\s"]+)', lead, part) for part in parts)
 
 licenses = {'apache2': 'Apache-2.0'}
 status = {'1': 'Planning', '2': 'Pre-Alpha', '3': 'Alpha', '4': 'Beta', '5': 'Production/Stable'}

@@ -125,8 +125,10 @@ STAGE_STYLE = '''<style>
 def stage_html(
     panels:list, # HTML of `film_panel` and `scene_panel`
 )->str: # HTML
-    "The panels beside each other."
-    return f'{STAGE_STYLE}<div class="cm-stage">{"".join(panels)}</div>'
+    "The panels beside each other, in step."
+    return f'{STAGE_STYLE}<div class="cm-stage">{"".join(panels)}{_IN_STEP}</div>'
+
+_IN_STEP = """<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="[0,300,1500,5000].forEach(t=>setTimeout(()=>document.getAnimations().forEach(a=>{if(a.playState=='running'&&this.parentNode.contains(a.effect.target))a.startTime=0}),t))">""" # A browser may begin large pictures later than small ones
 
 # %% ../nbs/18_stage.ipynb #aa180010
 def invented_share(

@@ -11,6 +11,7 @@ from gallery_page import look
 from study_page import FLAGS, HOSTILE, browser_path, main, until
 
 PAUSE = 'k => document.getAnimations().forEach(a => { a.pause(); a.currentTime = (k + .5)/16*a.effect.getTiming().duration; })'
+TIMES = 'document.getAnimations().filter(a => /^cm\\d+-(move|16)$/.test(a.animationName)).map(a => a.startTime !== null && `${Math.round(a.startTime)} ${Math.round(a.effect.getTiming().duration)}`)'
 BEGUN = 'document.getAnimations().filter(a => /-move$/.test(a.animationName)).map(a => a.startTime)'
 LATENCY = '''async key => {
   const styles = [...document.querySelectorAll("style")].find(s => /@keyframes cm\\d+-move/.test(s.textContent)).parentNode, handle = document.activeElement;
@@ -37,8 +38,10 @@ def serve(folder):
     with socket.create_server(('127.0.0.1', 0)) as free: port = free.getsockname()[1]
     env = dict(ENV, OMP_NUM_THREADS='1', TMPDIR=str(folder))
     server = subprocess.Popen([sys.executable, '-c', 'from cammimic.cli import main; main()', 'app', '--no-browser', '--port', str(port), '--max-upload', '8'], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    line = server.stderr.readline()
-    assert 'the app is at' in line, line
+    lines = []
+    while 'the app is at' not in ''.join(lines[-1:]):
+        lines.append(server.stderr.readline())
+        if not lines[-1]: server.kill(); raise AssertionError(f'the server has ended: {"".join(lines)}')
     return server, f'http://127.0.0.1:{port}/'
 
 def zone(page, part): return page.locator('.cm-drop').nth(('reference', 'image', 'subject').index(part))
@@ -76,18 +79,17 @@ def exact(page, picture, path, frames=(0, 7, 15)):
     return round(float(worst), 1)
 
 def settled(page, quiet=700):
-    "Wait until the page has not changed for so many milliseconds and every animation runs: a new picture comes in several messages."
-    page.evaluate('''async quiet => {
-      await new Promise(done => { let last; const again = () => { clearTimeout(last); last = setTimeout(() => { it.disconnect(); done(); }, quiet); };
-        const it = new MutationObserver(again); it.observe(document.body, {childList: true, subtree: true, characterData: true}); again(); });
-      await Promise.all(document.getAnimations().map(a => a.ready));
-    }''', quiet)
+    "Wait until the server has looked at what was brought and the page has not changed for so many milliseconds: a new picture comes in several messages."
+    until(page, '!document.body.innerText.includes("Looking at")', 60)
+    page.evaluate('''quiet => new Promise(done => {
+      let last; const it = new MutationObserver(() => again()), end = () => { it.disconnect(); done(); }, again = () => { clearTimeout(last); last = setTimeout(end, quiet); };
+      it.observe(document.body, {childList: true, subtree: true, characterData: true}); again(); setTimeout(end, 20000);
+    })''', quiet)
 
 def in_step(page):
-    "Whether all panels have begun together and last as long as one another."
+    "Wait until all panels are at the same time and last as long as one another."
     settled(page)
-    times = page.evaluate('document.getAnimations().filter(a => /^cm\\d+-(move|16)$/.test(a.animationName)).map(a => [Math.round(a.startTime), Math.round(a.effect.getTiming().duration)])')
-    return len(times) >= 2 and len(set(map(tuple, times))) == 1
+    until(page, f'(times => times.length > 1 && times.every(t => t && t == times[0]))({TIMES})', 10)
 
 def walk(page, folder, output, findings):
     "Everything a visitor does; what was found."
@@ -101,11 +103,11 @@ def walk(page, folder, output, findings):
         page.screenshot(path=f'{output}/{name}.jpg', type='jpeg', quality=78)
         page.set_viewport_size(size)
     said(page, 'The model has to invent', 120)
-    assert in_step(page); shot('start'); look(page, 'start', findings)
-    choose(page, 'reference', clip); said(page, 'my pan.mp4'); said(page, 'measured: reliable')
+    in_step(page); shot('start'); look(page, 'start', findings)
+    choose(page, 'reference', clip); until(page, 'document.querySelectorAll(".cm-drop")[0].textContent.includes("my pan.mp4")'); settled(page); said(page, 'measured: reliable')
     drop(page, 'image', HOSTILE + '.jpg', picture.read_bytes()); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("onerror")')
     assert page.title() != '1' and not page.query_selector('img[src=x]')
-    assert in_step(page)
+    in_step(page)
     begun = page.evaluate(BEGUN)
     page.get_by_role('slider').first.focus()
     waits = [page.evaluate(LATENCY, key) for key in ['ArrowRight']*10 + ['ArrowLeft']*10]
@@ -122,17 +124,20 @@ def walk(page, folder, output, findings):
     choose(page, 'reference', clip); said(page, 'measured: reliable')
     choose(page, 'image', picture); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("picture.jpg")')
     page.get_by_text('More: guidance').click()
-    choose(page, 'image', clip); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("my pan.mp4")'); assert in_step(page)
+    choose(page, 'image', clip); until(page, 'document.querySelectorAll(".cm-drop")[1].textContent.includes("my pan.mp4")'); in_step(page)
     page.get_by_label('Hold the moving scene steady').check(); said(page, '--steady'); shot('moving scene')
     choose(page, 'image', picture); until(page, '!document.body.innerText.includes("--steady")')
-    choose(page, 'subject', mask); said(page, '--subject mask.png'); assert in_step(page); shot('subject')
-    choose(page, 'image', picture); until(page, '!document.body.innerText.includes("--subject")'); assert in_step(page)
-    for name, value in dict(Training=2, Sampling=4).items():
-        if output is None: page.get_by_label(f'{name} steps').fill(str(value)); page.get_by_label(f'{name} steps').press('Enter')
-    if output is None: said(page, '--train-steps 2'); said(page, '--steps 4')
+    choose(page, 'subject', mask); said(page, '--subject mask.png'); in_step(page); shot('subject')
+    choose(page, 'image', picture); until(page, '!document.body.innerText.includes("--subject")'); in_step(page)
+    def steps(**numbers):
+        if output is not None: return
+        for name, value in numbers.items(): page.get_by_label(f'{name} steps').fill(str(value)); page.get_by_label(f'{name} steps').press('Enter')
+        said(page, ' '.join(f'--{dict(Training="train-steps", Sampling="steps")[name]} {value}' for name, value in numbers.items()))
+    steps(Training=2, Sampling=300)
     page.get_by_role('button', name='Generate').click(); said(page, 'Phase ', 120); shot('working')
     page.get_by_role('button', name='Cancel').click(); said(page, 'Cancelled. What was learned so far is kept'); shot('cancelled')
-    page.get_by_role('button', name='Generate').click(); said(page, 'Done in', 600); assert in_step(page)
+    steps(Training=2, Sampling=4)
+    page.get_by_role('button', name='Generate').click(); said(page, 'Done in', 600); in_step(page)
     shot('done', 1500); look(page, 'done', findings)
     got = {}
     for link in page.locator('a.cm-get').all():
@@ -161,7 +166,8 @@ def take(folder, output):
             browser.close()
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(30)
+        try: server.wait(30)
+        except subprocess.TimeoutExpired: server.kill(); raise
     assert server.returncode == 0 and not errors, (server.returncode, errors)
     serious = [finding for finding in findings if finding[2] in ('serious', 'critical')]
     assert not serious, serious

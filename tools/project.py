@@ -1,5 +1,5 @@
 "What the tools share: where the notebooks and modules are, and the environment they run in."
-import json, os, re
+import json, os, re, signal, subprocess
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PACKAGE = ROOT/CONFIG['lib_path']
 
 ENV = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1', HF_HUB_OFFLINE='1',
            TOKENIZERS_PARALLELISM='false', PYTHONIOENCODING='utf-8')
-for name in ('PYTHONPATH', 'PYTHONSTARTUP', 'IN_TEST'): ENV.pop(name, None)
+for name in ('PYTHONPATH', 'PYTHONSTARTUP', 'IN_TEST', *(name for name in ENV if name.startswith('GIT_'))): ENV.pop(name, None)
 
 def notebooks():
     "Every notebook of the project, in order."
@@ -42,3 +42,14 @@ def number(path):
 def pins():
     "The names and versions that constraints.txt pins."
     return dict(re.findall(r'^([\w.-]+)==(\S+)$', (ROOT/'constraints.txt').read_text(), re.M))
+
+def call(*command, timeout=900, **options):
+    "Status and output of a command; `TimeoutError` with what it has said, and all its children ended, where it takes longer."
+    with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options) as process:
+        try: said, _ = process.communicate(timeout=timeout)
+        except BaseException as failure:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+            if isinstance(failure, subprocess.TimeoutExpired): raise TimeoutError(f'still running after {timeout} s\n{said[-4000:]}') from None
+            raise
+    return process.returncode, said
