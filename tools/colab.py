@@ -59,7 +59,7 @@ def check(paths, folder, report=print):
         alone.mkdir(); as_on_colab(path, alone/path.name)
         try:
             run(python, '-c', EXECUTE, path.name, cwd=alone, env=env, timeout=1500)
-            if run(python, '-c', INSTALLED, env=env).strip() != commit: raise RuntimeError('cammimic was not installed from this repository')
+            if run(python, '-c', INSTALLED, cwd=folder, env=env).strip() != commit: raise RuntimeError('cammimic was not installed from this repository')
         except (RuntimeError, TimeoutError) as failure: failed[path.name] = str(failure)
         report(f'{"FAILED" if path.name in failed else "passed"}  {path.name}  {time.perf_counter() - begin:.0f} s' + (f'\n{failed[path.name][-1500:]}' if path.name in failed else ''))
         shutil.rmtree(alone)
