@@ -6,7 +6,7 @@ tree, and versions are those of constraints.txt. Cells that the tests skip are s
 """
 import json, os, re, shutil, sys, tempfile, time, venv
 from pathlib import Path
-from project import CONFIG, ENV, ROOT, call, cells, notebooks, pins
+from project import CONFIG, ENV, ROOT, call, cells, notebooks, packages, pins
 from run_notebooks import find
 
 COLAB = 'ipykernel nbclient ipywidgets matplotlib scipy scikit-image'.split() # Beside torch; Colab has much more
@@ -14,8 +14,6 @@ KERNEL = "type(get_ipython()).__repr__ = lambda shell: '<google.colab._shell.She
 EXECUTE = "import sys, nbformat; from nbclient import NotebookClient; NotebookClient(nbformat.read(sys.argv[1], 4), timeout=1200, kernel_name='python3').execute()"
 
 INSTALLED = "import json; from importlib.metadata import distribution; print(json.loads(distribution('cammimic').read_text('direct_url.json'))['vcs_info']['commit_id'])"
-
-def packages(key): return {re.split(r'[<>=;\s]', line.strip())[0] for line in CONFIG.get(key, '').split('\n') if line.strip()}
 
 def extras(path): return sorted({extra for found in re.findall(r'%pip install -q "cammimic\[([\w,]+)\]', ''.join(cell['source'] for cell in cells(path))) for extra in found.split(',')})
 

@@ -43,6 +43,10 @@ def pins():
     "The names and versions that constraints.txt pins."
     return dict(re.findall(r'^([\w.-]+)==(\S+)$', (ROOT/'constraints.txt').read_text(), re.M))
 
+def packages(key):
+    "The names of the packages that an entry of settings.ini asks for."
+    return {re.split(r'[<>=;\s]', line.strip())[0] for line in CONFIG.get(key, '').split('\n') if line.strip()}
+
 def call(*command, timeout=900, **options):
     "Status and output of a command; `TimeoutError` with what it has said, and all its children ended, where it takes longer."
     with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options) as process:

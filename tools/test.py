@@ -7,7 +7,7 @@ import argparse, importlib.metadata, json, os, re, shutil, sys, tarfile, tempfil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import readme, run_notebooks
-from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, notebooks, number, pins
+from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, notebooks, number, packages, pins
 
 NAME = CONFIG['lib_name']
 HEAVY = ('torch', 'diffusers', 'transformers', 'peft')
@@ -138,7 +138,7 @@ def build(target):
 
 def second_venv(folder, wheel):
     "A venv with the wheel and what it requires: versions as pinned, but fastcore the newest there is."
-    developing = {re.split(r'[<>=;\s]', line.strip())[0] for line in (CONFIG['dev_requirements'] + CONFIG['extra_notebooks']).split('\n') if line.strip()}
+    developing = packages('dev_requirements') | packages('extra_notebooks')
     constraints = folder/'constraints.txt'
     constraints.write_text(''.join(f'{name}=={version}\n' for name, version in pins().items() if name not in developing))
     venv.create(folder/'venv', with_pip=True)
