@@ -24,8 +24,8 @@ LATENCY = '''async key => {
 def material(folder):
     "A clip that pans right over one photograph, another photograph, what is neither, and a mask of what stays in the photograph."
     import numpy as np
-    from cammimic.render import CameraMove, render_photo
-    from cammimic.video import read_image, write_image, write_video
+    from cammimic.geometry.render import CameraMove, render_photo
+    from cammimic.geometry.video import read_image, write_image, write_video
     photos = [read_image(path) for path in sorted((ROOT/'nbs/sources/large').glob('*.jpg'))[:2]]
     write_video(folder/'my pan.mp4', render_photo(photos[0], CameraMove(yaw=9, pitch=3), num_frames=24, size=(640, 360), supersample=1), fps=12)
     write_image(folder/'picture.jpg', render_photo(photos[1], CameraMove(), num_frames=2, size=(960, 600), supersample=1)[0])
@@ -37,7 +37,7 @@ def serve(folder):
     "The server, and where it is."
     with socket.create_server(('127.0.0.1', 0)) as free: port = free.getsockname()[1]
     env = dict(ENV, OMP_NUM_THREADS='1', TMPDIR=str(folder))
-    server = subprocess.Popen([sys.executable, '-c', 'from cammimic.cli import main; main()', 'app', '--no-browser', '--port', str(port), '--max-upload', '8'], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen([sys.executable, '-c', 'from cammimic.app.cli import main; main()', 'app', '--no-browser', '--port', str(port), '--max-upload', '8'], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     lines = []
     while 'the app is at' not in ''.join(lines[-1:]):
         lines.append(server.stderr.readline())
@@ -61,8 +61,8 @@ def exact(page, picture, path, frames=(0, 7, 15)):
     "Least PSNR, in dB, between panels as the browser shows them and the weak video, where both show the picture."
     import cv2
     import numpy as np
-    from cammimic.preview import weak_video
-    from cammimic.video import read_image
+    from cammimic.geometry.weak_video import weak_video
+    from cammimic.geometry.video import read_image
     weak, worst = weak_video(read_image(picture, max_side=1280), path, size=(640, 384), supersample=2), 99.
     style = page.add_style_tag(content='.cm-stage{--cm:1!important}.cm-panel:nth-of-type(2) .cm-window{position:fixed!important;left:0;top:0;z-index:99}')  # at whole pixels
     for k in frames:
@@ -93,8 +93,8 @@ def in_step(page):
 
 def walk(page, folder, output, findings):
     "Everything a visitor does; what was found."
-    from cammimic.transfer import Motion, read_reference
-    from cammimic.video import probe_video
+    from cammimic.model.motion import Motion, read_reference
+    from cammimic.geometry.video import probe_video
     clip, picture, letter, mask = material(folder)
     def shot(name, height=900):
         if not output: return

@@ -8,9 +8,8 @@ from html.parser import HTMLParser
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from project import CONFIG, ENV, NBS, PACKAGE, ROOT, exported_module, notebooks, number
+from project import CONFIG, ENV, NBS, ROOMS, ROOT, exported_module, module_file, notebooks, room
 
-SECTIONS = ['Video and geometry', 'Models and adapters', 'Training and sampling', 'Measuring', 'Using it', 'More', 'More', 'More', 'More', 'Tutorials']
 PROC, DOCS = ROOT/'_proc', ROOT/CONFIG['doc_path']
 SITE = CONFIG['doc_host'] + CONFIG['doc_baseurl'] + '/'
 
@@ -20,12 +19,12 @@ def page_name(path):
     return relative.with_name(re.sub(r'^\d+[a-zA-Z0-9]*_', '', relative.stem.lower())).as_posix()
 
 def sidebar(names):
-    "sidebar.yml: the notebooks by the tens of their numbers; `names` maps each notebook to the file it is listed as."
+    "sidebar.yml: the notebooks by their rooms, tutorials first; `names` maps each notebook to the file it is listed as."
     lines = ['website:', '  sidebar:', '    contents:']
-    ordered = sorted(notebooks(), key=lambda path: (path.name != 'index.ipynb', path))
-    for section, paths in groupby(ordered, lambda path: None if number(path) is None else SECTIONS[number(path) // 10]):
-        if section: lines += [f'      - section: {section}', '        contents:']
-        lines += [f'{"          " if section else "      "}- {names[path]}' for path in paths]
+    ordered = sorted(notebooks(), key=lambda path: (path.name != 'index.ipynb', room(path) != '9_tutorials', room(path) is None, path))
+    for section, paths in groupby(ordered, lambda path: 'index' if path.name == 'index.ipynb' else ROOMS.get(room(path), 'What all rooms share')):
+        if section != 'index': lines += [f'      - section: {section}', '        contents:']
+        lines += [f'{"      " if section == "index" else "          "}- {names[path]}' for path in paths]
     return '\n'.join(lines) + '\n'
 
 def process():
@@ -67,10 +66,11 @@ def render_smalldocs():
     sys.stderr.write(done.stdout + done.stderr)
     if done.returncode: sys.exit('smalldocs could not render the site')
     shutil.move(PROC/DOCS.name, DOCS)
-    for page in DOCS.glob('*.html'): # smalldocs takes along the pictures of Markdown, and leaves videos and what stands in HTML
+    for page in DOCS.rglob('*.html'): # smalldocs takes along the pictures of Markdown, and leaves videos and what stands in HTML
         for link in Page(page.read_text(encoding='utf-8')).links:
-            source, target = NBS/unquote(link), DOCS/unquote(link)
-            if re.match(r'results/[\w@./%+ -]+\.\w+$', link) and '..' not in link and source.is_file() and not target.exists():
+            inside = os.path.normpath(page.parent.relative_to(DOCS)/unquote(link.partition('#')[0]))
+            source, target = NBS/inside, DOCS/inside
+            if re.match(r'results/[\w@./%+ -]+\.\w+$', inside) and source.is_file() and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
     for page in DOCS.rglob('*.html'): # Links to the published site lead into this copy of it
@@ -134,7 +134,7 @@ def undocumented():
     for path in notebooks():
         exported = exported_module(path)
         if not exported: continue
-        page, tree = (DOCS/f'{page_name(path)}.html').read_text(encoding='utf-8'), ast.parse((PACKAGE/f'{exported}.py').read_text(encoding='utf-8'))
+        page, tree = (DOCS/f'{page_name(path)}.html').read_text(encoding='utf-8'), ast.parse(module_file(exported).read_text(encoding='utf-8'))
         for node in tree.body:
             if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith('_') or any('click' in ast.unparse(d) or 'command' in ast.unparse(d) or 'patch' in ast.unparse(d) for d in node.decorator_list): continue
             entries = re.findall(rf'id="{node.name.lower()}(?:-\d)?"(.*?)(?=<h[1-3]|$)', page, re.S)  # a heading may have the same name

@@ -19,8 +19,8 @@ def good_files(folder):
     import cv2
     import numpy as np
     from PIL import Image
-    from cammimic.moves import motion_from_words
-    from cammimic.video import write_gif, write_video
+    from cammimic.geometry.moves import motion_from_words
+    from cammimic.geometry.video import write_gif, write_video
     generator, found = np.random.default_rng(0), {}
     photo = cv2.resize(generator.integers(0, 255, (12, 16, 3), dtype=np.uint8), (64, 48), interpolation=cv2.INTER_CUBIC)
     pictures = []
@@ -43,9 +43,9 @@ def good_files(folder):
 
 def motion_file(folder):
     "A motion as `cammimic learn` writes it, with a tiny model."
-    from cammimic.backbone import tiny_backbone
-    from cammimic.moves import motion_from_words
-    from cammimic.transfer import unlearned_motion
+    from cammimic.model.backbone import tiny_backbone
+    from cammimic.geometry.moves import motion_from_words
+    from cammimic.model.motion import unlearned_motion
     unlearned_motion(motion_from_words('pan-left 10%', num_frames=6), tiny_backbone(), size=(24, 16)).save(folder/'m.safetensors')
     return (folder/'m.safetensors').read_bytes()
 
@@ -53,52 +53,52 @@ def motion_file(folder):
 def trained():
     "A tiny model, its clip and its text."
     import torch
-    from cammimic.backbone import tiny_backbone
-    from cammimic.lora import add_lora
+    from cammimic.model.backbone import tiny_backbone
+    from cammimic.model.lora import add_lora
     backbone = add_lora(tiny_backbone())
     return backbone, torch.zeros(1, 4, 4, 4, 4), backbone.encode_prompt('a scene')
 
 def go_on(path):
     "Train one step, or find it done."
-    from cammimic.training import TrainingSettings, train_motion
+    from cammimic.model.training import TrainingSettings, train_motion
     backbone, clip, text = trained()
     train_motion(backbone, clip, text, settings=TrainingSettings(steps=1), state_path=path)
 
 def read_with(name, path, folder):
     "Feed a file to a reader."
-    from cammimic.video import read_image, read_video, probe_video
+    from cammimic.geometry.video import read_image, read_video, probe_video
     if name == 'picture': read_image(path)
     elif name == 'video': probe_video(path)
     elif name == 'frames': read_video(path, 4, max_side=64)
     elif name == 'mask':
-        from cammimic.preview import read_subject
+        from cammimic.geometry.weak_video import read_subject
         read_subject(path, (64, 48))
     elif name == 'upload':
-        from cammimic.recipe import keep_upload
+        from cammimic.app.settings import keep_upload
         keep_upload('x', path.read_bytes(), folder/'kept', part=('reference', 'image', 'subject')[len(path.read_bytes()) % 3])
     elif name == 'path':
-        from cammimic.path import CameraPath
+        from cammimic.geometry.path import CameraPath
         CameraPath.load(path).resample(4)
     elif name == 'motion':
-        from cammimic.transfer import Motion
+        from cammimic.model.motion import Motion
         Motion.load(path)
     elif name == 'state':
         go_on(path)
     elif name == 'collection':
-        from cammimic.collection import read_collection
+        from cammimic.dataset.records import read_collection
         (folder/'set/clips').mkdir(parents=True, exist_ok=True); (folder/'set/clips/metadata.jsonl').write_bytes(path.read_bytes())
         read_collection(folder/'set')
     elif name == 'pairs':
-        from cammimic.measuring import _read_pairs
+        from cammimic.metrics.scoring import _read_pairs
         _read_pairs(path)
     elif name == 'results':
-        from cammimic.runner import read_table
+        from cammimic.benchmark.runner import read_table
         (folder/'results.csv').write_bytes(path.read_bytes()); read_table(str(folder))
     elif name == 'answers':
-        from cammimic.preference import read_answers
+        from cammimic.study.preference import read_answers
         read_answers([path])
     elif name == 'key':
-        from cammimic.preference import read_key
+        from cammimic.study.preference import read_key
         read_key(path)
 
 def changed_meaning(value, rng):
@@ -140,7 +140,7 @@ def damaged(contents, suffix, rng):
 
 def work(folder, names, first, count, seed):
     "Inputs first, first + 1, ...: a line for each that is a finding, and a count at the end."
-    from cammimic.video import InputError
+    from cammimic.core import InputError
     warnings.simplefilter('ignore')
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     folder, outcomes = Path(folder), Counter()

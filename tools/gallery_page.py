@@ -14,9 +14,9 @@ MOVES = {'pan right': dict(yaw=14), 'tilt up': dict(pitch=7), 'roll right': dict
 
 def benchmark(folder):
     "A folder as cammimic bench leaves it: three clips, five scenes, four methods; the videos of one method are missing on one clip."
-    from cammimic.render import CameraMove, render_photo
-    from cammimic.runner import COLUMNS, write_table
-    from cammimic.video import read_image, write_image, write_video
+    from cammimic.geometry.render import CameraMove, render_photo
+    from cammimic.benchmark.runner import COLUMNS, write_table
+    from cammimic.geometry.video import read_image, write_image, write_video
     photos, rows = [read_image(path) for path in sorted((ROOT/'nbs/sources/large').glob('*.jpg'))[:5]], []
     def clip(photo, move, share): return render_photo(photo, CameraMove(**{axis: share*value for axis, value in move.items()}), num_frames=16, size=(160, 96), supersample=1)
     for c, (motion, move) in enumerate(MOVES.items()):
@@ -88,7 +88,7 @@ def try_gallery(page, rows):
 def take(folder, output=None):
     "Open the gallery; returns what was found."
     from playwright.sync_api import sync_playwright
-    from cammimic.gallery import write_gallery
+    from cammimic.benchmark.gallery import write_gallery
     rows, troubles, foreign, findings = benchmark(folder), [], [], []
     written = write_gallery(str(folder), title=f'Moves {HOSTILE}', first=('ours', 'slower', 'still', 'odd'))
     def opened(chrome, url, **context):

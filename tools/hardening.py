@@ -11,13 +11,13 @@ sys.path.insert(0, str(ROOT))
 
 ASSETS = ROOT/'cammimic'/'assets'
 CLIP, PICTURE = str(ASSETS/'demo_reference.mp4'), str(ASSETS/'demo_image.jpg')
-CALL = 'import sys; from cammimic.cli import main; main(sys.argv[1:])'
+CALL = 'import sys; from cammimic.app.cli import main; main(sys.argv[1:])'
 TINY = ['--num-frames', '4', '--train-steps', '4', '--steps', '4', '--prompt', 'a', '--reference-prompt', 'b']
 KILLED = '''
 import os, signal, sys
-import cammimic.training as training, cammimic.transfer as transfer, cammimic.video as video
-from cammimic.loading import load_backbone
-from cammimic.training import TrainingSettings
+import cammimic.model.training as training, cammimic.model.transfer as transfer, cammimic.geometry.video as video
+from cammimic.model.loading import load_backbone
+from cammimic.model.training import TrainingSettings
 phase, step, output = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 trained = training._train
 training._train = lambda *args, **options: trained(*args, **options | dict(save_every=1))
@@ -77,7 +77,7 @@ def unwritable_cache(folder):
 
 def two_writers(folder):
     "Two processes write the same file."
-    from cammimic.video import probe_video
+    from cammimic.geometry.video import probe_video
     both = [subprocess.Popen([sys.executable, '-c', CALL, 'preview', CLIP, PICTURE, '--output', 'same.mp4'], cwd=folder, env=ENV, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(300) for process in both] == [0, 0]
     assert probe_video(folder/'same.mp4').num_frames > 10 and not list(folder.glob('.cammimic-*'))

@@ -34,10 +34,27 @@ def exported_module(path):
     for cell in cells(path):
         if found := re.search(r'^#\|\s*default_exp\s+(\S+)', cell['source'], re.M): return found.group(1)
 
-def number(path):
-    "The number that a notebook's name begins with, or None."
-    found = re.match(r'(\d+)_', path.name)
-    return int(found.group(1)) if found else None
+ROOMS = {
+    "1_geometry": "Geometry",
+    "2_metrics": "Metrics",
+    "3_model": "Model",
+    "4_dataset": "Data set",
+    "5_benchmark": "Benchmark",
+    "6_study": "User study",
+    "7_app": "App and command line",
+    "9_tutorials": "Tutorials",
+}
+
+
+def room(path):
+    "The folder that a notebook lies in, one of `ROOMS`; None for those of no room."
+    folder = path.relative_to(NBS).parts[0]
+    return folder if folder in ROOMS else None
+
+
+def module_file(name):
+    "The file of a module, named without the package: geometry.video."
+    return PACKAGE / f"{name.replace('.', '/')}.py"
 
 def pins():
     "The names and versions that constraints.txt pins."

@@ -19,8 +19,8 @@ def browser_path():
 
 def example_folder(folder):
     "Three examples whose methods copy the camera's motion wholly, in part and not at all."
-    from cammimic.render import CameraMove, render_photo
-    from cammimic.video import read_image, write_image, write_video
+    from cammimic.geometry.render import CameraMove, render_photo
+    from cammimic.geometry.video import read_image, write_image, write_video
     photos = [read_image(path) for path in sorted((ROOT/'nbs/sources/large').glob('*.jpg'))[:4]]
     for number, (name, move) in enumerate({'castle': dict(yaw=14), 'beach & <b>sea': dict(pitch=7), 'garden': dict(roll=12)}.items()):
         place = folder/name
@@ -91,7 +91,7 @@ def serve(folder):
 def take(folder, output=None):
     "Make a study, let eight people take it, analyse what they saved; returns what was found."
     from playwright.sync_api import sync_playwright
-    from cammimic.questionnaire import make_study, read_examples
+    from cammimic.study.questionnaire import make_study, read_examples
     example_folder(folder/'examples')
     index = make_study(read_examples(folder/'examples'), folder/'study', num_examples=3, thanks=f'Send the file to us. {HOSTILE}', seed=5)
     key, answers, troubles, foreign, findings, orders = json.loads((folder/'study.key.json').read_text()), folder/'answers', [], [], [], []

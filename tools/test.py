@@ -7,7 +7,7 @@ import argparse, importlib.metadata, json, os, re, shutil, sys, tarfile, tempfil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import readme, run_notebooks
-from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, notebooks, number, packages, pins
+from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, module_file, notebooks, packages, pins, room
 
 NAME = CONFIG['lib_name']
 HEAVY = ('torch', 'diffusers', 'transformers', 'peft')
@@ -15,6 +15,7 @@ LINT = 'E9,F401,F821,F822,F823'
 TRANSFER = '--num-frames 4 --train-steps 2 --steps 2 --seed 0' # Makes a transfer tiny
 PACKAGE_LIMIT = 30_000_000 # Bytes of the wheel; the embedded backbone may take 20 MB of them
 NOTEBOOK_TIMEOUT = 1200
+LIGHT = ('metrics.camerascore', 'metrics.scoring', 'app.preview', 'app.measuring_commands', 'app.generating_commands', 'app.cli')
 
 class Failed(Exception): pass
 
@@ -81,8 +82,9 @@ def step_lint():
     run(sys.executable, '-m', 'ruff', 'check', '--isolated', '--no-cache', '--quiet', '--output-format', 'concise', '--select', LINT, PACKAGE.name, 'tools', 'setup.py')
 
 def is_light(path):
-    "Whether the module of a notebook must import none of the heavy packages: geometry, camera score, command line."
-    return number(path) is not None and (number(path) < 10 or number(path) in (30, 35, 41))
+    "Whether the module of a notebook must import none of the heavy packages: geometry, scores of motion, command line."
+    name = exported_module(path)
+    return room(path) in (None, '1_geometry') or name in LIGHT
 
 def step_import():
     "Every module imports afresh, the light ones without torch"
@@ -107,7 +109,7 @@ def step_colab():
     "Two notebooks as Colab runs them, from their install line on; tools/colab.py runs all"
     import colab
     if not (ROOT/'.git').exists(): return 'skipped: this is no clone'
-    chosen = [run_notebooks.find(name) for name in ('38_annotation', '99_responsible_use')]
+    chosen = [run_notebooks.find(name) for name in ('annotation', 'responsible_use')]
     with tempfile.TemporaryDirectory(prefix=f'{NAME}-colab-') as folder: require(f'{name}: {text}' for name, text in colab.check(chosen, Path(folder).resolve(), str).items())
     return f'{len(chosen)} notebooks'
 
@@ -162,7 +164,7 @@ def use(python, work):
 
 def tutorial():
     "The shell commands of the first tutorial as they stand there, but for the package, which is installed already, and with fewer steps."
-    blocks = re.findall(r'^```sh\n(.*?)^```', '\n'.join(cell['source'] for cell in cells(ROOT/'nbs/90_first_transfer.ipynb') if cell['cell_type'] == 'markdown'), re.M | re.S)
+    blocks = re.findall(r'^```sh\n(.*?)^```', '\n'.join(cell['source'] for cell in cells(run_notebooks.find('first_transfer')) if cell['cell_type'] == 'markdown'), re.M | re.S)
     lines = '\n'.join(blocks).replace('\\\n', ' ').splitlines()
     [long] = [line for line in lines if f'{NAME} transfer' in line]
     return '\n'.join(f'{line} {TRANSFER}' if line is long else line for line in lines if not line.startswith('pip install'))
