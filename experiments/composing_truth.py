@@ -28,7 +28,7 @@ def one(task):
     from cammimic.geometry.weak_video import weak_video
     from cammimic.model.motion import motion_prompt
     from cammimic.model.transfer import guided_video
-    from cammimic.benchmark.truth import _warped_forward, content_measures, truth_case, truth_paths
+    from cammimic.benchmark.truth import warped_forward, content_measures, truth_case, truth_paths
     from cammimic.geometry.video import to_canvas, write_image
     from cammimic.geometry.strips import contact_strip
     folder, name, split = task
@@ -50,7 +50,7 @@ def one(task):
     maps, found = load_feature_maps(), {}
     new = ~case.valid
     def flicker(video):  # of the new area, along the true path
-        moved, inside = _warped_forward(video, case.true_path)
+        moved, inside = warped_forward(video, case.true_path)
         here = inside & new[1:]
         return float(np.abs(video[1:].astype(np.float32) - moved).mean(-1)[here].mean()) if here.sum() > 400 else None
     for row, video in rows.items():

@@ -19,7 +19,7 @@ def fifth():
     "A UNet of zeroscope's classes, narrower."
     import torch
     from cammimic import cost
-    cost.PUBLISHED['fifth'] = dict(unet=('UNet3DConditionModel', dict(block_out_channels=WIDTHS, attention_head_dim=64, cross_attention_dim=1024)), vae=('AutoencoderKL', dict(cost._VAE, block_out_channels=(32, 64, 128, 128))), text_encoder=('CLIPTextModel', dict(hidden_size=1024, intermediate_size=1024, num_hidden_layers=1, num_attention_heads=16)))
+    cost.PUBLISHED['fifth'] = dict(unet=('UNet3DConditionModel', dict(block_out_channels=WIDTHS, attention_head_dim=64, cross_attention_dim=1024)), vae=('AutoencoderKL', dict(cost.VAE_CONFIG, block_out_channels=(32, 64, 128, 128))), text_encoder=('CLIPTextModel', dict(hidden_size=1024, intermediate_size=1024, num_hidden_layers=1, num_attention_heads=16)))
     return cost.architecture('fifth', torch_dtype=torch.float32)
 
 def model(name):

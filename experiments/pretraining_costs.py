@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from cammimic import embedded
 from cammimic.model.backbone import Backbone, build_tokenizer
-from cammimic.model.embedded import PatchAutoencoder, embedded_parts, load_embedded
+from cammimic.model.embedded import HEAD_WIDTH, PatchAutoencoder, embedded_parts, load_embedded
 from cammimic.geometry.sources import read_sources
 from cammimic.model.pretraining import training_batch
 from cammimic.core import atomic_path
@@ -21,10 +20,7 @@ VAE, TOKENIZER = PatchAutoencoder(), build_tokenizer(['a'])
 
 def model(*, image=False, head=None, dropout=False):
     "A model ready to be trained."
-    previous = embedded._HEAD
-    embedded._HEAD = head or previous
-    try: backbone = Backbone(**embedded_parts(VAE, TOKENIZER, image=image))
-    finally: embedded._HEAD = previous
+    backbone = Backbone(**embedded_parts(VAE, TOKENIZER, image=image, head_width=head or HEAD_WIDTH))
     backbone.unet.train().requires_grad_()
     for module in backbone.unet.modules():
         if isinstance(module, torch.nn.Dropout) and not dropout: module.p = 0.

@@ -7,13 +7,12 @@ are the same for all, than without adapters (spatial adapter off). A task is a f
 
     python experiments/time_to_quality.py FOLDER --steps-per-second     # alone on a quiet machine: seconds of a step, into seconds.json
 """
-import argparse, json, statistics, time
+import argparse, json, statistics, sys, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from project import NBS, ROOT  # noqa: E402
-import sys
 sys.path.insert(0, str(ROOT))
 from stage1_speed import their_step
 

@@ -15,8 +15,9 @@ ENV = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MKL_NUM_TH
 for name in ('PYTHONPATH', 'PYTHONSTARTUP', 'IN_TEST', *(name for name in ENV if name.startswith('GIT_'))): ENV.pop(name, None)
 
 def notebooks():
-    "Every notebook of the project, in order."
-    return sorted(path for path in NBS.rglob('*.ipynb') if not any(part.startswith(('.', '_')) for part in path.relative_to(NBS).parts))
+    "Every notebook of the project in the order of imports: those of no room, then room by room, the first page last."
+    found = [path for path in NBS.rglob('*.ipynb') if not any(part.startswith(('.', '_')) for part in path.relative_to(NBS).parts)]
+    return sorted(found, key=lambda path: (path.stem == 'index', path.parent != NBS, path))
 
 def cells(path):
     "The cells of a notebook, each with its source as one string."
@@ -44,6 +45,8 @@ ROOMS = {
     "7_app": "App and command line",
     "9_tutorials": "Tutorials",
 }
+
+MODULE_ROOMS = {folder: folder[2:] for folder in ROOMS if folder != "9_tutorials"}  # Folder of notebooks -> package
 
 
 def room(path):

@@ -7,7 +7,7 @@ import argparse, importlib.metadata, json, os, re, shutil, sys, tarfile, tempfil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import readme, run_notebooks
-from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, module_file, notebooks, packages, pins, room
+from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, notebooks, packages, pins, room
 
 NAME = CONFIG['lib_name']
 HEAVY = ('torch', 'diffusers', 'transformers', 'peft')

@@ -24,12 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fastcore.basics import patch
 from functools import partial
-from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Callable, Iterator
-from ..core import InputError
+from ..core import InputError, digest
 from ..command import backbone_option, device_option, judgement, remark
 from ..geometry.video import probe_video, read_image, read_video
 from ..geometry.render import EASINGS
@@ -186,8 +185,8 @@ def generate(
     training = chosen.pop('settings')
     motion = None if recipe.motion is None else session.words or real['reference']
     reference = None if motion else real['reference']
-    states = session.folder/'states'/_digest(reference, motion, recipe.reference_prompt, training, recipe.seed, session.look.size)
-    scene = _digest(real['image'], recipe.prompt)
+    states = session.folder/'states'/digest(repr((reference, motion, recipe.reference_prompt, training, recipe.seed, session.look.size)))
+    scene = digest(repr((real['image'], recipe.prompt)))
     if (states/'scene.txt').is_file() and (states/'scene.txt').read_text() != scene: (states/'scene.safetensors').unlink(missing_ok=True)
     states.mkdir(parents=True, exist_ok=True); (states/'scene.txt').write_text(scene)
     options = dict(prompt=recipe.prompt, training=training, seed=recipe.seed, state_folder=states, progress=progress, **chosen)
@@ -202,7 +201,6 @@ def generate(
     found['motion'] = folder/('motion.safetensors' if reference else 'motion.json')
     return result, {name: path for name, path in found.items() if path.exists()}
 
-def _digest(*facts)->str: return sha256(repr(facts).encode()).hexdigest()[:16]
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001a
 MOTIONS = {'push in': 'zoom-in 1.35 ease', 'pull back': 'zoom-out 1.4 ease', 'pan right': 'pan-right 22% ease', 'pan left': 'pan-left 22% ease', 'look up': 'tilt-up 22% ease', 'roll': 'roll-right 12 ease', 'handheld': 'handheld 1.5%', 'pan, then push': 'pan-right 15% ease then zoom-in 1.25 ease'} # Gallery: name -> words

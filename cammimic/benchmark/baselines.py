@@ -7,7 +7,7 @@ __all__ = ['TUNED', 'InflatedBackbone', 'inflate', 'invert_latents', 'Parts', 'R
            'LoraMethod', 'cammimic_method', 'motiondirector', 'tune_weights', 'TuneAVideo']
 
 # %% ../../nbs/5_benchmark/03_baselines.ipynb #73f1cedf
-import hashlib, json, re, time
+import json, re, time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Callable
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from ..core import InputError
+from ..core import InputError, digest
 from ..geometry.video import to_canvas
 from ..geometry.path import CameraPath
 from ..geometry.weak_video import weak_video
@@ -114,7 +114,7 @@ class Parts:
         make:Callable, # Called without arguments: tensors by name, and a header
     )->tuple[dict, dict]: # Tensors and header, with the 'seconds' it took
         "A part, made where there is none."
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+        key = digest(json.dumps(facts, sort_keys=True), length=20)
         if self.folder is None and key in self.held: return self.held[key]
         if self.folder is not None and (found := _open_part(self.folder.read(f'{key}.safetensors'))) is not None: return found
         begin = time.perf_counter()
@@ -140,7 +140,7 @@ class Reference:
     @property
     def size(self)->tuple: return self.frames.shape[2:0:-1] # (width, height) in pixels
 
-def _digest(pixels:np.ndarray)->str: return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()[:16]
+def _pixel_digest(pixels:np.ndarray)->str: return digest(np.ascontiguousarray(pixels).tobytes())
 
 @dataclass
 class Method:
@@ -192,8 +192,8 @@ class LoraMethod(Method):
         if not 0 <= self.noise_prior <= 1: raise InputError(f'noise_prior must lie in [0, 1], got {self.noise_prior}')
     @property
     def model(self)->str: # Hash of the model, taken once
-        if not hasattr(self.backbone, '_digest'): self.backbone._digest = model_digest(self.backbone)
-        return self.backbone._digest
+        if 'digest' not in self.backbone.notes: self.backbone.notes['digest'] = model_digest(self.backbone)
+        return self.backbone.notes['digest']
     def _facts(self, recipe:Recipe, **more)->dict: return dict(model=self.model, recipe=asdict(replace(recipe, rank=recipe.rank or self.backbone.lora_rank)), seed=self.seed, **more)
     def _part(self, stage:str, facts:dict, work:Callable)->tuple:
         "A part in the store, what it took noted."
@@ -205,7 +205,7 @@ class LoraMethod(Method):
         "Both stages; what is there is taken from the store."
         self.adapters, recipe = None, self.recipe
         if recipe is None: return
-        clip, picture = (dict(pixels=_digest(x), prompt=p) for x, p in zip((self.reference.frames, self.image), self.prompts))
+        clip, picture = (dict(pixels=_pixel_digest(x), prompt=p) for x, p in zip((self.reference.frames, self.image), self.prompts))
         first = self.adapters = self._part('motion', self._facts(recipe.first_stage, clip=clip), lambda: learn_reference(self.backbone, self.reference.frames, self.prompts[0], recipe.first_stage, seed=self.seed))
         if recipe.scene is None: return
         alone = recipe.fresh_scene and recipe.scene.orthogonality is None  # the picture decides it, whatever the reference
@@ -287,8 +287,9 @@ class TuneAVideo(Method):
     def __post_init__(self):
         weights = dict(self.backbone.unet.named_parameters())
         self.tuned = {name: weights[name] for name in weights if re.fullmatch(TUNED, name)}
-        if not hasattr(self.backbone, '_untuned'): self.backbone._untuned = {name: weight.detach().clone() for name, weight in self.tuned.items()}, model_digest(self.backbone)
-        self.base, self._digest = self.backbone._untuned  # of before any method tuned it
+        notes = self.backbone.notes
+        if 'untuned' not in notes: notes['untuned'] = {name: weight.detach().clone() for name, weight in self.tuned.items()}, model_digest(self.backbone)
+        self.base, self._digest = notes['untuned']  # of before any method tuned it
     @property
     def model(self)->str: return self._digest # Hash of the model before it was tuned
     def _set(self, tensors:dict)->None:
@@ -302,10 +303,10 @@ class TuneAVideo(Method):
     def learn(self)->None:
         "Both steps; what is there is taken from the store."
         token, (shown, scene) = rare_token(self.backbone.tokenizer, seed=self.seed), self.prompts
-        facts = dict(model=self.model, tune=asdict(self.training), seed=self.seed, clip=_digest(self.reference.frames), prompt=shown)
+        facts = dict(model=self.model, tune=asdict(self.training), seed=self.seed, clip=_pixel_digest(self.reference.frames), prompt=shown)
         first, header = self.parts.get(facts, lambda: self._tune(self.base, self.reference.frames, motion_prompt(shown, token), 'motion'))
         picture = to_canvas(self.image, self.reference.size)[None]
-        self.weights, after = self.parts.get(dict(facts, image=_digest(picture), scene=scene, freeze_time=self.freeze_time), lambda: self._tune(first, picture, scene, 'scene'))
+        self.weights, after = self.parts.get(dict(facts, image=_pixel_digest(picture), scene=scene, freeze_time=self.freeze_time), lambda: self._tune(first, picture, scene, 'scene'))
         self.costs = dict(motion=header['seconds'], scene=after['seconds'], lora_bytes=4*sum(w.numel() for w in self.weights.values()))
     def make(self)->np.ndarray: # Frames
         "Sample from pure noise, or from the reference's."

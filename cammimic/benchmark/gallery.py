@@ -6,12 +6,11 @@
 __all__ = ['gallery_data', 'write_gallery', 'command']
 
 # %% ../../nbs/5_benchmark/06_gallery.ipynb #a1354219
-import csv, io
 from urllib.parse import quote
 
 import click
 
-from ..core import InputError
+from ..core import InputError, read_csv
 from ..command import json_option, report
 from ..parallel import Folder
 from ..metrics.statistics import summary
@@ -61,7 +60,7 @@ def write_gallery(
     films, inputs = set(folder.names('*/*.mp4')), set(folder.names('scenes/*.jpg'))
     wanted = [row for row in rows if f'{row["method"]}/{row["clip"]}+{row["scene"]}-{int(row["seed"])}.mp4' in films and f'references/{row["clip"]}.mp4' in films and f'scenes/{row["scene"]}.jpg' in inputs]
     if not wanted: raise InputError(f'{output} has a table and no videos; run cammimic bench again with this output')
-    credits = {row['file']: ', '.join(filter(None, (row['author'], row['licence']))) for row in csv.DictReader(io.StringIO((folder.read('credits.csv') or b'').decode()))}
+    credits = {row['file']: ', '.join(filter(None, (row['author'], row['licence']))) for row in read_csv(folder.read('credits.csv') or b'', name=f'{output}/credits.csv')}
     data = gallery_data(wanted, methods, first=first, title=title, credits=credits)
     folder.write('gallery.html', static_page('gallery.html', data).encode())
     return dict(page=f'{output}/gallery.html', videos=sum(len(g['videos']) for g in data['groups']), methods=data['methods'], combinations=len({(g['clip'], g['scene']) for g in data['groups']}))

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['TruthPath', 'truth_paths', 'render_scene', 'TruthCase', 'truth_case', 'guided_area', 'unguided_area',
-           'motion_measures', 'texture_distance', 'seam_error', 'feature_distance', 'content_measures']
+           'warped_forward', 'motion_measures', 'texture_distance', 'seam_error', 'feature_distance',
+           'content_measures']
 
 # %% ../../nbs/5_benchmark/01_truth.ipynb #b5b44991
 import cv2
@@ -145,8 +146,11 @@ def unguided_area(
     reached = np.stack([cv2.dilate(g, np.ones((2*margin+1,)*2, np.uint8)) for g in guided])
     return ~reached.repeat(cell, 1).repeat(cell, 2).astype(bool)
 
-def _warped_forward(frames:np.ndarray, path:CameraPath)->tuple[np.ndarray, np.ndarray]:
-    "Each frame but the last moved to its successor's place, and True where it then has a pixel."
+def warped_forward(
+    frames:np.ndarray, # Shape (F, H, W, 3)
+    path:CameraPath, # How they move
+)->tuple[np.ndarray, np.ndarray]: # Shape (F-1, H, W, 3), and True where a pixel is known, shape (F-1, H, W)
+    "Move each frame but the last to its successor's place."
     size = frames.shape[2], frames.shape[1]
     moved, inside = [], []
     for frame, h in zip(frames, path.to_pixels(size)):
@@ -172,11 +176,11 @@ def motion_measures(
     found = measure_clip(frames, estimator='dense').path(case.true_path.times)
     score = score_paths(case.true_path, found, num_frames=len(frames))
     free, soft = unguided_area(case.valid), _softened(frames)
-    moved, inside = _warped_forward(soft, case.true_path)
-    both = free[1:] & _warped_forward(free[..., None].repeat(3, -1)*255, case.true_path)[0].min(-1).__gt__(254) & inside
+    moved, inside = warped_forward(soft, case.true_path)
+    both = free[1:] & warped_forward(free[..., None].repeat(3, -1)*255, case.true_path)[0].min(-1).__gt__(254) & inside
     left, change = np.abs(soft[1:]-moved).mean(-1), np.abs(soft[1:]-soft[:-1]).mean(-1)
     enough = both.sum() >= _LEAST_PIXELS
-    def flicker(video): return float(np.abs(video[1:]-_warped_forward(video, case.true_path)[0]).mean(-1)[inside].mean())
+    def flicker(video): return float(np.abs(video[1:]-warped_forward(video, case.true_path)[0]).mean(-1)[inside].mean())
     return dict(ratio=score.ratio, displacement=score.displacement, pairs=score.pairs_used, flicker=flicker(frames)-flicker(case.answer),
         residual=float(min(_WORST, left[both].sum()/max(change[both].sum(), 1e-6))) if enough else None, detail=_detail(soft, free)/max(_detail(_softened(case.answer), free), 1e-3) if enough else None)
 

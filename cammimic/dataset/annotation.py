@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core import InputError
+from ..core import InputError, require_extra
 from .records import COMPLEXITIES, CONTENTS, MOTIONS, read_rows, write_rows
 
 # %% ../../nbs/4_dataset/03_annotation.ipynb #3bf805e6
@@ -54,8 +54,7 @@ def agreement_of(
     folder:str|Path, # Folder of a collection
 )->dict: # 'annotators', 'clips' with two or more answers, and by question 'alpha' (None where it is not defined) and 'same': share of pairs of answers that are the same
     "How far annotators agree."
-    try: from krippendorff import alpha
-    except ImportError: raise InputError("agreement needs krippendorff: pip install 'cammimic[dataset]'") from None
+    alpha = require_extra('krippendorff', 'dataset', 'agreement').alpha
     answers = _answers(Path(folder))
     people, clips = (sorted({key[k] for key in answers}) for k in (0, 1))
     shared = [clip for clip in clips if sum((p, clip) in answers for p in people) > 1]

@@ -8,18 +8,16 @@ __all__ = ['SIZE', 'FPS', 'FOV', 'PlannedClip', 'release_plan', 'combine', 'buil
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #8d14d876
 import click
-import csv
 import json
 import numpy as np
 import shutil
 import sys
-import torch
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Callable
-from ..core import InputError, atomic_path, check_output, file_digest
+from ..core import InputError, atomic_path, check_output, file_digest, read_csv
 from ..command import Commands, Progress, in_processes, json_option, report, seed_option
 from ..geometry.video import write_image, write_video
 from ..geometry.path import CameraPath, LABELS
@@ -131,7 +129,7 @@ def _build_clip(folder:Path, plan:PlannedClip)->Clip:
 def _real_clips(folder:Path, sources:Path, done:dict)->list:
     "The free real clips, copied and measured."
     rows = []
-    for row in csv.DictReader((sources/'real'/'SOURCES.tsv').read_text().splitlines(), delimiter='\t'):
+    for row in read_csv(sources/'real'/'SOURCES.tsv', delimiter='\t'):
         path = folder/'clips'/row['file']
         if (kept := _kept(folder, done.get(path.stem))) is not None: rows.append(kept); continue
         with atomic_path(path) as part: shutil.copyfile(sources/'real'/row['file'], part)
@@ -252,6 +250,7 @@ def make_scenes(
     progress:Callable|None=None, # Called as progress('painting', done, total, {}) after each scene
 )->list: # The new `Scene`s
     "Paint scenes and add them to a collection."
+    import torch
     from diffusers import AutoPipelineForText2Image
     folder, prompts = Path(folder), [prompt.strip() for prompt in prompts if prompt.strip()]
     if not prompts: raise InputError('there is no prompt')

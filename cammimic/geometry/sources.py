@@ -6,11 +6,10 @@
 __all__ = ['read_sources', 'source_picture']
 
 # %% ../../nbs/1_geometry/09_sources.ipynb #6846fe71
-import csv
 import numpy as np
 from functools import lru_cache
 from pathlib import Path
-from ..core import InputError
+from ..core import InputError, read_csv
 from .video import read_image
 
 # %% ../../nbs/1_geometry/09_sources.ipynb #8478a6be
@@ -22,8 +21,7 @@ def read_sources(
     "The pictures that clips are rendered from."
     table = Path(folder)/'SOURCES.tsv'
     if not table.is_file(): raise InputError(f'{str(folder)!r} has no SOURCES.tsv; give the folder nbs/sources of the repository')
-    rows = list(csv.DictReader(table.read_text().splitlines(), delimiter='\t'))
-    return [dict(row, path=table.parent/row['file']) for row in rows if split in (None, row['split'])]
+    return [dict(row, path=table.parent/row['file']) for row in read_csv(table, delimiter='\t') if split in (None, row['split'])]
 
 # %% ../../nbs/1_geometry/09_sources.ipynb #d31d6b30
 @lru_cache(maxsize=256)

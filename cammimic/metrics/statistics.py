@@ -10,7 +10,7 @@ __all__ = ['MARGIN', 'LEAST_DETAIL', 'interval', 'spearman', 'score_matrix', 'ag
 import math
 import numpy as np
 from itertools import product
-from ..core import InputError
+from ..core import require_extra
 from .camerascore import camera_score, displacement_error
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #2d701117
@@ -124,8 +124,7 @@ def compare(
     comparisons:tuple, # Name, method, other method, measure (lower is better)
 )->list: # Dictionaries: name, measure, tasks, ratio of geometric means with interval, p, corrected p, verdict
     "Paired comparisons over tasks."
-    try: from scipy.stats import wilcoxon
-    except ImportError: raise InputError("comparisons need scipy: pip install 'cammimic[bench]'") from None
+    wilcoxon = require_extra('scipy.stats', 'bench', 'a comparison').wilcoxon
     rows = []
     for name, first, second, measure in comparisons:
         a, b = (np.maximum(table[m][measure], 1e-3) for m in (first, second))

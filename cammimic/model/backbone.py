@@ -6,7 +6,7 @@
 __all__ = ['PROJECTIONS', 'SOLVERS', 'Backbone', 'build_tokenizer', 'rare_token', 'tiny_backbone']
 
 # %% ../../nbs/3_model/01_backbone.ipynb #f71a8151
-import hashlib, random
+import random
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from typing import Iterator
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..core import InputError
+from ..core import InputError, digest
 
 # %% ../../nbs/3_model/01_backbone.ipynb #58733e7c
 PROJECTIONS = r'(to_q|to_k|to_v|to_out\.0)' # Of attention, as diffusers calls them
@@ -41,6 +41,7 @@ class Backbone:
     resting:str|None=None # Device where text encoder and autoencoder rest when they have nothing to do; None: they stay
     offload:bool=False # The denoiser rests there, too, while they work
     frames_at_once:int=8 # Frames that go through the autoencoder together
+    notes:dict=field(default_factory=dict, compare=False, repr=False) # What others remember of this very model, such as its digest
 
     @property
     def device(self)->torch.device: return next(self.unet.parameters()).device
@@ -136,12 +137,12 @@ def nearest_size(self:Backbone,
 @patch
 def fingerprint(self:Backbone)->str: # 16 hexadecimal digits
     "Hash of the denoiser's class, names, shapes and a sample of every weight: which model an adapter belongs to."
-    digest = hashlib.sha256(type(self.unet).__name__.encode())
+    parts = [type(self.unet).__name__]
     for name, weight in sorted(self.unet.named_parameters()):
         if 'lora_' in name: continue
-        digest.update(f'{name.replace(".base_layer", "")}{tuple(weight.shape)}'.encode())
-        digest.update(weight.detach().flatten()[:16].to('cpu', torch.bfloat16).float().numpy().tobytes())  # the same in every dtype
-    return digest.hexdigest()[:16]
+        parts.append(f'{name.replace(".base_layer", "")}{tuple(weight.shape)}')
+        parts.append(weight.detach().flatten()[:16].to('cpu', torch.bfloat16).float().numpy().tobytes())  # the same in every dtype
+    return digest(*parts)
 
 # %% ../../nbs/3_model/01_backbone.ipynb #e7f69249
 SOLVERS = {'ddim': 'DDIMScheduler', 'dpm++': 'DPMSolverMultistepScheduler', 'unipc': 'UniPCMultistepScheduler'}

@@ -9,7 +9,6 @@ __all__ = ['PHASES', 'move_caption', 'training_clip', 'training_batch', 'velocit
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #f88a6c04
 import cv2
-import hashlib
 import json
 import math
 import numpy as np
@@ -27,7 +26,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from typing import Callable, Iterator
-from ..core import InputError, atomic_path
+from ..core import InputError, atomic_path, digest
 from ..geometry.video import read_image, to_canvas
 from ..geometry.render import CameraMove, camera_rotation, panorama_view, render_photo, steady_move
 from ..geometry.sources import read_sources, source_picture
@@ -258,7 +257,7 @@ def pretrain(
 # %% ../../nbs/3_model/12_pretraining.ipynb #1009e3bd
 def _record(rows:list)->str:
     "What tells one set of training pictures from another."
-    return hashlib.sha256(json.dumps([[r['file'], r['caption'], r['kind']] for r in rows]).encode()).hexdigest()[:16]
+    return digest(json.dumps([[r['file'], r['caption'], r['kind']] for r in rows]))
 
 def _begin(folder:Path, sources, rows:list, vae:PatchAutoencoder|None, start:str|Path|None, record:str)->None:
     "Lay out a new run; `begun.json` comes last."

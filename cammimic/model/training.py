@@ -6,7 +6,7 @@
 __all__ = ['TrainingSettings', 'draw_mask', 'background_weights', 'denoising_loss', 'train_motion', 'train_scene']
 
 # %% ../../nbs/3_model/07_training.ipynb #b6d13f81
-import hashlib, json
+import json
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Callable
 import cv2
 import numpy as np
 import torch
-from ..core import InputError
+from ..core import InputError, digest
 from .backbone import Backbone
 from .lora import ADAPTERS, adapter_parameters, lora_layers, mask_layers, merged_adapter, set_adapters, write_lora
 from .orthogonality import FORMS, orthogonality_loss
@@ -159,7 +159,7 @@ def _gradients(compute, step:int, generator, *, parameters:list, scale:float)->d
 # %% ../../nbs/3_model/07_training.ipynb #f8571112
 def _summary(tensor:torch.Tensor)->str:
     "What tells one input from another."
-    return f'{tuple(tensor.shape)} {hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]}'
+    return f'{tuple(tensor.shape)} {digest(tensor.detach().float().cpu().contiguous().numpy().tobytes())}'
 
 def _train(backbone:Backbone, compute, *, stage:str, data:tuple, trainable:tuple, settings:TrainingSettings, seed:int, progress, state_path, save_every:int)->list:
     "Run `compute(step, generator, scale)`, which leaves gradients times `scale` and returns what to log, for all steps."

@@ -8,16 +8,14 @@ __all__ = ['QUESTIONS', 'CLUSTERS', 'REQUIRED', 'OPTIONAL', 'Answers', 'read_key
            'change_within_session', 'mixed_model']
 
 # %% ../../nbs/6_study/01_preference.ipynb #babc3fb7
-import csv, io, json, re
+import csv, json, re
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..core import InputError, atomic_path
+from ..core import InputError, atomic_path, read_csv, require_extra
 
 # %% ../../nbs/6_study/01_preference.ipynb #8e7d1a6c
 QUESTIONS = dict(scene='Which video keeps the scene of the picture best?', motion='In which video does the camera move most like in the reference video?', overall='Which video is the best, all in all?')
@@ -49,20 +47,13 @@ class Answers:
 def _read_rows(path:Path)->list:
     "Rows of a file as dictionaries of text."
     try:
-        if path.suffix.lower() == '.parquet': table = _library('pyarrow.parquet', 'reading Parquet').read_table(path).to_pylist()
-        else:
-            text = path.read_text(encoding='utf-8-sig')
-            table = list(csv.DictReader(io.StringIO(text, newline=''), delimiter=max(',;\t', key=text.partition('\n')[0].count)))
+        if path.suffix.lower() == '.parquet': table = require_extra('pyarrow.parquet', 'study', 'reading Parquet').read_table(path).to_pylist()
+        else: table = read_csv(path)
     except InputError: raise
     except Exception as error: raise InputError(f'{path} cannot be read as answers: {getattr(error, "strerror", None) or str(error).splitlines()[0][:100]}') from error
     if not table: raise InputError(f'{path} holds no answers')
     if lacking := [name for name in REQUIRED if name not in table[0]]: raise InputError(f'{path} has no column {lacking[0]!r}; a file of answers has {", ".join(REQUIRED)}, and may have {", ".join(OPTIONAL)}')
     return [{name: '' if row.get(name) is None else str(row[name]).strip() for name in REQUIRED + OPTIONAL} for row in table]
-
-def _library(name:str, wanted:str)->Any:
-    "A library of the extra `study`."
-    try: return import_module(name)
-    except ImportError: raise InputError(f"{wanted} needs {name.partition('.')[0]}: pip install 'cammimic[study]'") from None
 
 def _unblinded(row:dict, key:dict)->str|None:
     "Put the names for which a row's blind codes stand; the fault if there is one."
@@ -167,7 +158,7 @@ def exact_interval(
     level:float=.95, # Coverage
 )->tuple[float, float]: # Ends of the interval of the share, 0 to 1
     "Clopper and Pearson's interval, for independent answers."
-    beta, tail = _library('scipy.stats', 'an interval').beta, (1 - level)/2
+    beta, tail = require_extra('scipy.stats', 'study', 'an interval').beta, (1 - level)/2
     return float(beta.ppf(tail, chosen, asked-chosen+1)) if chosen else 0., float(beta.ppf(1-tail, chosen+1, asked-chosen)) if chosen < asked else 1.
 
 def _freedom(chosen:np.ndarray, asked:np.ndarray, over:tuple)->float:
@@ -187,7 +178,7 @@ def cluster_interval(
     level:float=.95, # Coverage
 )->tuple[float, float]: # Ends of the interval of the share, 0 to 1; NaN where there is but one cluster
     "Cluster bootstrap of a share, with expanded percentiles."
-    stats, generator = _library('scipy.stats', 'an interval'), np.random.default_rng(seed)
+    stats, generator = require_extra('scipy.stats', 'study', 'an interval'), np.random.default_rng(seed)
     sizes = [n for name, n in zip(CLUSTERS, chosen.shape) if name in over]
     if min(sizes) < 2: return float('nan'), float('nan')
     share = chosen.sum()/asked.sum()
@@ -237,7 +228,7 @@ def kappa_interval(
     votes, number = counts.sum(0), len(counts)
     kappa, without = fleiss_kappa(votes), np.array([fleiss_kappa(votes - one) for one in counts])
     centre = number*kappa - (number-1)*without.mean()  # kappa is a little too small where people differ in taste
-    reach = _library('scipy.stats', 'an interval').t.ppf((1+level)/2, max(number-1, 1))*np.sqrt((number-1)/number*((without - without.mean())**2).sum())
+    reach = require_extra('scipy.stats', 'study', 'an interval').t.ppf((1+level)/2, max(number-1, 1))*np.sqrt((number-1)/number*((without - without.mean())**2).sum())
     return kappa, max(centre-reach, -1.), min(centre+reach, 1.)
 
 # %% ../../nbs/6_study/01_preference.ipynb #c587b078
@@ -270,8 +261,8 @@ def mixed_model(
     method:str, # Which method, against the others
 )->dict: # 'share' and its 95 % 'interval' for a typical participant and example, and the deviations 'participant_sd' and 'example_sd' of the log-odds
     "Mixed logistic regression with crossed effects of participants and examples."
-    model = _library('statsmodels.genmod.bayes_mixed_glm', 'a mixed-effects model').BinomialBayesMixedGLM
-    sparse = _library('scipy.sparse', 'a mixed-effects model')
+    model = require_extra('statsmodels.genmod.bayes_mixed_glm', 'study', 'a mixed-effects model').BinomialBayesMixedGLM
+    sparse = require_extra('scipy.sparse', 'study', 'a mixed-effects model')
     choices = answers.choices[..., answers.questions.index(question)]
     people, examples = np.nonzero(choices >= 0)
     chosen = (choices[people, examples] == answers.methods.index(method)).astype(float)
@@ -280,6 +271,6 @@ def mixed_model(
     sizes, deviations = np.array(choices.shape), np.exp(fitted.vcp_mean)
     variances = deviations**2/sizes
     freedom = (variances.sum() + fitted.fe_sd[0]**2)**2/(variances**2/np.maximum(sizes-1, 1)).sum()
-    logit, reach = fitted.fe_mean[0], _library('scipy.stats', 'an interval').t.ppf(.975, freedom)*np.sqrt(variances.sum() + fitted.fe_sd[0]**2)
+    logit, reach = fitted.fe_mean[0], require_extra('scipy.stats', 'study', 'an interval').t.ppf(.975, freedom)*np.sqrt(variances.sum() + fitted.fe_sd[0]**2)
     share, low, high = (float(1/(1 + np.exp(-value))) for value in (logit, logit-reach, logit+reach))
     return dict(share=share, interval=(low, high), participant_sd=float(deviations[0]), example_sd=float(deviations[1]))

@@ -7,15 +7,13 @@ __all__ = ['CONSENT', 'THANKS', 'Example', 'read_examples', 'williams_design', '
 
 # %% ../../nbs/6_study/02_questionnaire.ipynb #727768c5
 import click
-import csv
-import hashlib
 import json
 import numpy as np
 import shutil
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from ..core import InputError, atomic_path, is_inside, static_page
+from ..core import InputError, atomic_path, digest, is_inside, read_csv, static_page
 from ..command import Progress, json_option, report, seed_option
 from ..geometry.video import read_image, read_video, write_image, write_video
 from .preference import QUESTIONS
@@ -44,9 +42,7 @@ def _from_folder(folder:Path)->list:
 def _from_manifest(path:Path)->list:
     "Examples of a table with the columns example, reference, scene, and one for each method."
     found = []
-    try: rows = list(csv.DictReader(path.read_text(encoding='utf-8-sig').splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error: raise InputError(f'{path} cannot be read as a table: {getattr(error, "strerror", None) or error}') from error
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(read_csv(path), 2):
         if empty := [name for name in ('example', 'reference', 'scene') if not row.get(name)] or [name for name, value in row.items() if not value or not name]: raise InputError(f'{path}, row {number}: no {empty[0]}; a manifest has example, reference, scene and a column for each method')
         for name, value in row.items():
             if name != 'example' and not is_inside(value): raise InputError(f'{path}, row {number}: {name} {value!r} leads outside the folder of the manifest')
@@ -163,7 +159,7 @@ def make_study(
     try:
         shown, key, places = _write_media(part/'media', chosen, sorted(chosen[0].videos), max_side, generator, progress)
         sessions = [[(example, [places[example][method] for method in order]) for example, order in session] for session in schedules(num_examples, len(key['methods']), seed=seed)]
-        identity = hashlib.sha256(json.dumps([key, title, list(questions)]).encode()).hexdigest()[:12]
+        identity = digest(json.dumps([key, title, list(questions)]), length=12)
         _write_page(part, dict(id=identity, title=title, consent=consent, thanks=thanks, questions=list(questions.items()), examples=shown, schedules=_add_checks(sessions, checks, len(key['methods']), seed)))
         with atomic_path(key_path) as target: target.write_text(json.dumps(key, indent=1), encoding='utf-8')
         part.rename(output)
