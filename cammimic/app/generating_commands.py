@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator
 from ..command import Progress, backbone_option, device_option, duration_option, json_option, judgement, loading_asked, loading_options, mask_option, motion_options, remark, report, seed_option, start_option, together
-from .settings import chosen_settings, composes, training_settings
 from .measuring_commands import moved_inputs
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #d6a58189
@@ -112,6 +111,7 @@ def transfer_command(inputs:tuple, *, motion:str|None, steady:bool, subject:str|
     "Make a video of IMAGE with the camera motion of REFERENCE, or with a --motion."
     reference, image, change = moved_inputs(inputs, motion, subject, options)
     _check_result(output, *filter(None, (reference, image, subject)))
+    from cammimic.app.settings import chosen_settings, composes
     from cammimic.model.transfer import transfer as run
     from cammimic.geometry.video import read_video, to_canvas
     model = _load_model(backbone, device)
@@ -132,6 +132,7 @@ def transfer_command(inputs:tuple, *, motion:str|None, steady:bool, subject:str|
 @together(_learning, _training, _running)
 def learn_command(reference:str, *, output:str, aspect:str, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, reference_prompt:str|None, **options:Any)->None:
     "Learn the camera motion of REFERENCE into a file, for `cammimic apply`."
+    from cammimic.app.settings import training_settings
     from cammimic.core import check_output
     from cammimic.geometry.video import probe_video
     check_output(output, ('.safetensors',))
@@ -154,6 +155,7 @@ def learn_command(reference:str, *, output:str, aspect:str, backbone:str, device
 @together(_training, _generating, _running)
 def apply_command(motion:str, images:tuple, *, compose:bool|None, output:str|None, backbone:str, device:str, train_steps:int|None, fast:bool, as_json:bool, prompt:str|None, seed:int, fps:float|None, **options:Any)->None:
     "Give each IMAGE the camera motion learned into MOTION.safetensors."
+    from cammimic.app.settings import chosen_settings, composes
     from cammimic.core import InputError
     from cammimic.geometry.video import read_image
     video = output is not None and Path(output).suffix.lower() in ('.mp4', '.gif')
@@ -197,6 +199,7 @@ def export_command(motion:str, *, output:str, backbone:str, device:str, seed:int
 def demo_command(*, output:str, control:bool, train_steps:int|None, fast:bool, device:str, seed:int, as_json:bool)->None:
     "Run the whole method on a clip and a photograph that ship with cammimic."
     from importlib.resources import files
+    from cammimic.app.settings import chosen_settings
     from cammimic.core import check_output
     assets = files('cammimic')/'assets'
     check_output(Path(output)/'demo.mp4', ('.mp4',))
