@@ -1,5 +1,6 @@
 # make demo   the whole method on a clip and a photograph that ship with the package, into demo_output/
 # make test   everything that CI runs; make test STEPS="lint notebooks" for some of it
+# make test-all  the same with nothing shortened, and every notebook as Colab runs it: hours; CI runs it every night
 # make run    restart the notebooks, run them top to bottom and store their outputs; make run NB=01_video for one
 # make docs   the site, into _docs/
 # make readme README.md from nbs/index.ipynb
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test run docs readme install clean
+.PHONY: help demo test test-all run docs readme install clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -34,6 +35,9 @@ demo: $(READY)
 STEPS ?=
 test: $(READY)
 	@$(BIN)/python tools/test.py $(STEPS)
+
+test-all: $(READY)
+	@$(BIN)/python tools/test.py --all $(STEPS)
 
 run: $(READY)
 	@$(BIN)/python tools/run_notebooks.py $(NB)

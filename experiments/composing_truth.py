@@ -56,7 +56,7 @@ def one(task):
     for row, video in rows.items():
         found[row] = content_measures(video, case, decoded=case.answer, maps=maps) | dict(flicker_new=flicker(video))
     found['answer'] = dict(flicker_new=flicker(case.answer))
-    if name in ('zoom_out', 'pan_right', 'pan_roll_ease') or split == 'dev': write_image(Path(folder)/f'{name}.jpg', contact_strip({'answer': case.answer, **rows}, num_columns=4, height=170))
+    if name in ('zoom_out', 'pan_right', 'pan_roll_ease') or split == 'dev': write_image(Path(folder)/f'{name}.jpg', contact_strip({'answer': case.answer, **rows}, num_columns=4, height=170), max_bytes=150_000)
     file.parent.mkdir(parents=True, exist_ok=True)
     Path(f'{file}.part').write_text(json.dumps(dict(path=name, rows=found), indent=1) + '\n')
     Path(f'{file}.part').rename(file)

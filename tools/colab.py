@@ -1,12 +1,14 @@
 """Notebooks as Colab runs them: python tools/colab.py [NAMES]
 
 Each lies alone in an empty folder, in a venv that has what Colab has and no cammimic, and is run by a Jupyter kernel that calls itself
-Colab's, so its hidden line installs the package and fetches what lies beside the notebooks. GitHub's address leads to this working
-tree, and versions are those of constraints.txt. Cells that the tests skip are skipped here too.
+Colab's, so its hidden cell installs the package and fetches what lies beside the notebooks. That cell is
+`cell(path)`, the same for all. GitHub's address leads to this working tree, and versions are those of constraints.txt. Cells that the tests skip are skipped here too.
+
+--write puts the cell and the link to Colab into every notebook that has one: after it was moved, or EXTRAS changed.
 """
 import json, os, re, shutil, sys, tempfile, time, venv
 from pathlib import Path
-from project import CONFIG, ENV, ROOT, call, cells, notebooks, packages, pins
+from project import CONFIG, ENV, ROOT, call, cells, exported_module, notebooks, packages, pins
 from run_notebooks import find
 
 COLAB = 'ipykernel nbclient ipywidgets matplotlib scipy scikit-image'.split() # Beside torch; Colab has much more
@@ -15,7 +17,76 @@ EXECUTE = "import sys, nbformat; from nbclient import NotebookClient; NotebookCl
 
 INSTALLED = "import json; from importlib.metadata import distribution; print(json.loads(distribution('cammimic').read_text('direct_url.json'))['vcs_info']['commit_id'])"
 
-def extras(path): return sorted({extra for found in re.findall(r'%pip install -q "cammimic\[([\w,]+)\]', ''.join(cell['source'] for cell in cells(path))) for extra in found.split(',')})
+# What a notebook needs beyond the package and, where it exports a module, the extra `notebooks`; by name without number
+EXTRAS = {
+    "ablation": "bench",
+    "annotation": "dataset",
+    "app": "app",
+    "appearance": "metrics",
+    "baselines": "bench",
+    "colmap": "colmap",
+    "curator": "dataset",
+    "dataset": "dataset",
+    "figures": "bench",
+    "index": "bench",
+    "parallel": "ray",
+    "preference": "study",
+    "run_benchmark": "bench",
+    "runner": "bench,ray",
+    "scoring": "metrics",
+    "statistics": "bench",
+    "study": "study",
+    "truth": "bench",
+    "user_study": "study",
+}
+
+def extras(path):
+    "The extras that a notebook needs."
+    own = EXTRAS.get(re.sub(r'^\d+_', '', path.stem), '')
+    return ['notebooks']*bool(exported_module(path)) + [extra for extra in own.split(',') if extra]
+
+def cell(path):
+    "What the hidden cell runs on Colab: install the package, fetch the repository, go to the notebook's folder."
+    name = CONFIG['lib_name'] + (f'[{",".join(extras(path))}]' if extras(path) else '')
+    return f"""if 'google.colab' in str(get_ipython()):
+    %pip install -q "{name} @ git+{CONFIG['git_url']}"
+    !git clone -q --depth 1 {CONFIG['git_url']}
+    %cd -q {CONFIG['lib_name']}/{path.parent.relative_to(ROOT).as_posix()}"""
+
+LINK = r'https://colab\.research\.google\.com/github/[^\s)]*'
+
+def link(path):
+    "Where Colab opens a notebook."
+    repository = f'{CONFIG["user"]}/{CONFIG["lib_name"]}'
+    return f'https://colab.research.google.com/github/{repository}/blob/{CONFIG["branch"]}/{path.relative_to(ROOT).as_posix()}'
+
+def is_hidden_cell(source):
+    "Whether a code cell is the one for Colab."
+    return 'git clone -q' in source and 'google.colab' in source
+
+def with_cell(path):
+    "The notebook as it should be, as text: its hidden cell and its link to Colab from the template."
+    book = json.loads(path.read_text(encoding='utf-8'))
+    for part in book['cells']:
+        source = ''.join(part['source'])
+        if part['cell_type'] == 'markdown':
+            source = re.sub(rf'(?<=\[Open in Colab\]\(){LINK}', link(path), source)
+        elif is_hidden_cell(source):
+            source = '\n'.join([*(line for line in source.split('\n') if line.startswith('#|')), cell(path)])
+        part['source'] = source.splitlines(True)
+    return json.dumps(book, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
+
+def problems(paths):
+    "Which notebooks have no hidden cell, another than the template, or a link to another notebook."
+    for path in paths:
+        name = path.relative_to(ROOT)
+        found = [part['source'] for part in cells(path) if part['cell_type'] == 'code' and is_hidden_cell(part['source'])]
+        if len(found) != 1:
+            yield f'{name} has {len(found)} hidden cells for Colab, and should have one: see tools/colab.py'
+        elif path.read_text(encoding='utf-8') != with_cell(path):
+            yield f'{name} has another cell or link for Colab than the template: run python tools/colab.py --write'
+        elif max(map(len, found[0].splitlines())) > 120:
+            yield f'{name} has a line of over 120 characters in its cell for Colab'
 
 def run(*command, **options):
     status, said = call(*command, **options)
@@ -49,7 +120,7 @@ def check(paths, folder, report=print):
     constraints = folder/'colab.txt'
     constraints.write_text(''.join(f'{name}=={version}\n' for name, version in pins().items()))
     env |= dict(IPYTHONDIR=str(folder/'ipython'), PIP_CONSTRAINT=str(constraints), PATH=f'{python.parent}{os.pathsep}{ENV["PATH"]}', PIP_DISABLE_PIP_VERSION_CHECK='1', MPLBACKEND='module://matplotlib_inline.backend_inline')
-    run(python, '-m', 'pip', 'install', '-q', *COLAB, f'torch=={pins()["torch"]}', env=env)
+    run(python, '-m', 'pip', 'install', '-q', '--no-compile', *COLAB, f'torch=={pins()["torch"]}', env=env)
     optional, failed, before = set().union(*(packages(key) for key in CONFIG if key.startswith('extra_'))) - set(COLAB), {}, None
     for path in sorted(paths, key=lambda path: (extras(path), path.name)):
         if extras(path) != before: run(python, '-m', 'pip', 'uninstall', '-q', '-y', 'cammimic', *sorted(optional - {'fastcore'}), env=env)  # what another notebook brought
@@ -63,9 +134,16 @@ def check(paths, folder, report=print):
         shutil.rmtree(alone)
     return failed
 
+def published():
+    "The notebooks that Colab can open."
+    return [path for path in notebooks() if "google.colab" in path.read_text(encoding="utf-8")]
+
 def main():
+    if sys.argv[1:] == ['--write']:
+        for path in notebooks(): path.write_text(with_cell(path), encoding='utf-8')
+        sys.exit('\n'.join(problems(notebooks())) or None)
     with tempfile.TemporaryDirectory(prefix='cammimic-colab-') as folder:
-        failed = check([find(name) for name in sys.argv[1:]] or [path for path in notebooks() if 'google.colab' in path.read_text()], Path(folder).resolve(), lambda text: print(text, flush=True))
+        failed = check([find(name) for name in sys.argv[1:]] or published(), Path(folder).resolve(), lambda text: print(text, flush=True))
     sys.exit(bool(failed))
 
 if __name__ == '__main__': main()

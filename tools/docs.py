@@ -1,9 +1,10 @@
 """Render the site into _docs/, and check it: every notebook has a page, no link or picture is missing, every public symbol has its
 table, and in Chromium every video plays, every formula is drawn, nothing is asked of another server and no page scrolls sideways on a phone.
 
-Quarto is not needed: smalldocs reads the same _quarto.yml. --quarto renders with Quarto instead, as it is published.
+What is rendered here is what is published. Quarto is not needed: smalldocs reads the same _quarto.yml. --quarto renders with Quarto
+instead, and checks its pages alike.
 """
-import argparse, ast, contextlib, functools, html, http.server, json, os, re, shutil, subprocess, sys, threading
+import argparse, ast, html, json, os, re, shutil, subprocess, sys
 from html.parser import HTMLParser
 from itertools import groupby
 from pathlib import Path
@@ -141,74 +142,114 @@ def undocumented():
             if not entries: yield f'{path.relative_to(ROOT)}: {node.name} is not in the API reference'
             elif isinstance(node, ast.FunctionDef) and max(entry.count('class="co"') for entry in entries) < len(node.args.args) + len(node.args.kwonlyargs): yield f'{path.relative_to(ROOT)}: not every argument of {node.name} is explained in the API reference'
 
-@contextlib.contextmanager
-def served():
-    "The site on a server of this machine."
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_): pass
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(DOCS)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try: yield f'http://127.0.0.1:{server.server_port}/'
-    finally: server.shutdown()
+PLAYED = """film => new Promise(done => {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 32;
+  const pen = canvas.getContext('2d', {willReadFrequently: true});
+  let moved = false, first = null;
+  const end = said => { clearTimeout(late); film.pause(); done(said); };
+  const late = setTimeout(() => end(moved ? 'its frames are blank' : 'it does not move on'), WAIT*1000);
+  const seen = (_, frame) => {
+    if (first === null) first = frame.mediaTime;
+    moved = moved || frame.mediaTime !== first;
+    pen.drawImage(film, 0, 0, 32, 32);
+    const data = pen.getImageData(0, 0, 32, 32).data;
+    if (moved && data.some((value, k) => k % 4 < 3 && value !== data[k % 4])) end(film.duration > 0 ? '' : 'it has no length');
+    else film.requestVideoFrameCallback(seen);
+  };
+  film.onerror = () => end(String(film.error && film.error.message));
+  film.muted = film.loop = true;
+  film.preload = 'auto';
+  film.requestVideoFrameCallback(seen);
+  film.load();
+  film.play().catch(error => { if (error.name !== 'AbortError') end(String(error)); });
+})"""
+DRAWN = '[...document.querySelectorAll("math")].map(m => m.getBoundingClientRect().width > 0 || !m.checkVisibility())'
+BROKEN = """[...document.images].filter(i => i.complete && !i.naturalWidth && i.getAttribute("src"))
+  .map(i => i.getAttribute("src").slice(0, 80))"""
 
-PLAYED = """async film => {
-  film.muted = true; film.preload = 'auto'; film.load(); film.loop = true;
-  const ready = new Promise((done, failed) => { film.onloadeddata = done; film.onerror = () => failed(film.error && film.error.message); setTimeout(() => failed('nothing came'), 10000); });
-  try { await ready; await film.play(); } catch (error) { return String(error); }
-  const begun = film.currentTime;
-  for (let k = 0; k < 60 && film.currentTime === begun; k++) await new Promise(done => setTimeout(done, 50));
-  const canvas = document.createElement('canvas'); canvas.width = 32; canvas.height = 32;
-  const pen = canvas.getContext('2d'); pen.drawImage(film, 0, 0, 32, 32);
-  const seen = pen.getImageData(0, 0, 32, 32).data; film.pause();
-  if (!(film.duration > 0)) return 'it has no length';
-  if (film.currentTime === begun) return 'it does not move on';
-  return seen.some((v, k) => k % 4 < 3 && v !== seen[k % 4]) ? '' : 'its frame is blank';
-}"""
 
 def in_browser():
     "What is wrong with the pages as Chromium shows them; the last item counts what was looked at."
     from playwright.sync_api import sync_playwright
-    from study_page import FLAGS, browser_path
+
+    from browser import WAIT, launch, new_page, resized
+    from study_page import served
+
     films = formulas = 0
-    with served() as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
-        page, asked, wrong = browser.new_page(viewport=dict(width=1280, height=900)), [], []
-        page.route('**/*', lambda route: route.continue_() if route.request.url.startswith((address, 'data:', 'blob:')) else (asked.append(route.request.url), route.abort()))
-        page.on('pageerror', lambda error: wrong.append(str(error)))
-        for path in sorted(DOCS.rglob('*.html')):
+    with served(DOCS) as address, sync_playwright() as playwright:
+        chrome = launch(playwright)
+        page = new_page(chrome, viewport=dict(width=1280, height=900))
+        asked, wrong = [], []
+
+        def only_here(route):
+            if route.request.url.startswith((address, "data:", "blob:")):
+                return route.continue_()
+            asked.append(route.request.url)
+            route.abort()
+
+        page.route("**/*", only_here)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        for path in sorted(DOCS.rglob("*.html")):
             name = path.relative_to(DOCS).as_posix()
-            page.set_viewport_size(dict(width=1280, height=900)); page.goto(address + name)
-            for film in page.query_selector_all('video'):
+            resized(page, 1280, 900)
+            page.goto(address + name)
+            for film in page.query_selector_all("video"):
                 films += 1
-                if said := film.evaluate(PLAYED): yield f'{name}: {film.get_attribute("src")} does not play: {said}'
-            formulas += (drawn := page.evaluate('[...document.querySelectorAll("math")].map(m => m.getBoundingClientRect().width > 0 || !m.checkVisibility())')).count(True)
-            if False in drawn or page.query_selector('span.math'): yield f'{name}: a formula is not drawn'
-            broken = page.evaluate('[...document.images].filter(i => i.complete && !i.naturalWidth && i.getAttribute("src")).map(i => i.getAttribute("src").slice(0, 80))')
-            if broken: yield f'{name}: pictures that are none: {", ".join(broken)}'
-            page.set_viewport_size(dict(width=390, height=844))
-            if (wide := page.evaluate('document.documentElement.scrollWidth')) > 390: yield f'{name}: {wide} pixels wide on a phone of 390'
-            for url in dict.fromkeys(asked): yield f'{name}: asks another server for {url}'
-            for error in wrong: yield f'{name}: {error}'
-            asked.clear(); wrong.clear()
-        browser.close()
+                if told := film.evaluate(PLAYED.replace("WAIT", str(WAIT))):
+                    yield f'{name}: {film.get_attribute("src")} does not play: {told}'
+            drawn = page.evaluate(DRAWN)
+            formulas += drawn.count(True)
+            if False in drawn or page.query_selector("span.math"):
+                yield f"{name}: a formula is not drawn"
+            if broken := page.evaluate(BROKEN):
+                yield f"{name}: pictures that are none: {', '.join(broken)}"
+            resized(page, 390, 844)
+            if (wide := page.evaluate("document.documentElement.scrollWidth")) > 390:
+                yield f"{name}: {wide} pixels wide on a phone of 390"
+            for url in dict.fromkeys(asked):
+                yield f"{name}: asks another server for {url}"
+            for error in wrong:
+                yield f"{name}: {error}"
+            asked.clear()
+            wrong.clear()
+        chrome.close()
     yield films, formulas
+
+
+def check():
+    "What is wrong with the site in _docs/, in sentences; and what was looked at."
+    from browser import browser_path
+
+    found = [*problems(), *undocumented()]
+    seen = "not looked at in a browser: there is no Chromium"
+    if browser_path():
+        *more, (films, formulas) = in_browser()
+        found += more
+        seen = f"{films} videos play, {formulas} formulas"
+    elif os.environ.get("CI"):
+        found.append("there is no Chromium to look at the pages with")
+    pages = len(list(DOCS.rglob("*.html")))
+    return found, f"{len(notebooks())} notebooks, {pages} pages in {DOCS.name}/, no broken link; {seen}."
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--quarto', action='store_true', help='render with Quarto')
-    args = parser.parse_args()
-    os.environ.update({name: ENV[name] for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'HF_HUB_OFFLINE')})
-    process()
-    render_quarto() if args.quarto else render_smalldocs()
-    finish()
-    found = [*problems(), *undocumented()]
-    from study_page import browser_path
-    seen = 'not looked at in a browser: there is no Chromium'
-    if browser_path() and not args.quarto:
-        *more, (films, formulas) = in_browser()
-        found += more
-        seen = f'{films} videos play, {formulas} formulas'
-    print(*found, sep='\n') if found else print(f'{len(notebooks())} notebooks, {len(list(DOCS.rglob("*.html")))} pages in {DOCS.name}/, no broken link; {seen}.')
+    parser.add_argument("--quarto", action="store_true", help="render with Quarto")
+    parser.add_argument("--rendered", action="store_true", help="check what is in _docs/, and render nothing")
+    arguments = parser.parse_args()
+    os.environ.update({name: ENV[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HF_HUB_OFFLINE")})
+    if not arguments.rendered:
+        process()
+        if arguments.quarto:
+            render_quarto()
+        else:
+            render_smalldocs()
+        finish()
+    found, seen = check()
+    print(*(found or [seen]), sep="\n")
     sys.exit(bool(found))
 
-if __name__ == '__main__': main()
+
+if __name__ == "__main__":
+    main()

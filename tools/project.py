@@ -9,6 +9,7 @@ _parser = ConfigParser(delimiters=['='])
 _parser.read(ROOT/'settings.ini', encoding='utf-8')
 CONFIG = _parser['DEFAULT']
 PACKAGE = ROOT/CONFIG['lib_path']
+HEAVY = ('torch', 'diffusers', 'transformers', 'peft') # What takes seconds to import
 
 ENV = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1', HF_HUB_OFFLINE='1',
            TOKENIZERS_PARALLELISM='false', PYTHONIOENCODING='utf-8')
@@ -66,6 +67,14 @@ def pins():
 def packages(key):
     "The names of the packages that an entry of settings.ini asks for."
     return {re.split(r'[<>=;\s]', line.strip())[0] for line in CONFIG.get(key, '').split('\n') if line.strip()}
+
+PICTURE_LIMIT = 150_000 # Bytes of a picture that is stored, in a notebook or beside it
+
+def screenshot(page, path, **options):
+    "A screenshot of a page, small enough to be kept."
+    from cammimic.geometry.video import read_image, write_image
+    page.screenshot(path=path, type='jpeg', quality=92, **options)
+    write_image(path, read_image(path), max_bytes=PICTURE_LIMIT)
 
 def call(*command, timeout=900, **options):
     "Status and output of a command; `TimeoutError` with what it has said, and all its children ended, where it takes longer."

@@ -1,25 +1,27 @@
 """Everything that must hold, step by step; `make test` and CI run it.
 
 The last line is `N passed, N failed`. It counts notebooks; any other step that fails counts as one failure more, and is
-named above. With step names as arguments only those run.
+named above. With step names as arguments only those run. With --all (`make test-all`, every night) nothing is shortened: more
+damaged files, a kill in each phase, whole walks through the pages, all notebooks for Colab.
 """
-import argparse, importlib.metadata, json, os, re, shutil, sys, tarfile, tempfile, time, traceback, venv, zipfile
-from concurrent.futures import ThreadPoolExecutor
+import argparse, base64, importlib.metadata, json, os, re, shutil, subprocess, sys, tarfile, tempfile, time, traceback, venv, zipfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
-import readme, run_notebooks
-from project import CONFIG, ENV, PACKAGE, ROOT, call, cells, exported_module, notebooks, packages, pins, room
+import colab, forks, readme, run_notebooks
+from project import CONFIG, ENV, HEAVY, PACKAGE, PICTURE_LIMIT, ROOT, call, cells, exported_module, notebooks, packages, pins, room
 
 NAME = CONFIG['lib_name']
-HEAVY = ('torch', 'diffusers', 'transformers', 'peft')
 LINT = 'E9,F401,F821,F822,F823'
 TRANSFER = '--num-frames 4 --train-steps 2 --steps 2 --seed 0' # Makes a transfer tiny
 PACKAGE_LIMIT = 30_000_000 # Bytes of the wheel; the embedded backbone may take 20 MB of them
 NOTEBOOK_TIMEOUT = 1200
 LIGHT = ('metrics.camerascore', 'metrics.scoring', 'app.preview', 'app.measuring_commands', 'app.generating_commands', 'app.cli')
+LONG = 3600 # Seconds that a command may take, however busy the machine is
 
 class Failed(Exception): pass
 
-def run(*command, cwd=ROOT, env=ENV, timeout=900):
+def run(*command, cwd=ROOT, env=ENV, timeout=LONG):
     "What a command prints; `Failed` with the end of it if its status is not 0."
     name = ' '.join(Path(str(part)).name if os.sep in str(part) else str(part) for part in command)
     try: status, said = call(*command, cwd=cwd, env=env, timeout=timeout)
@@ -35,7 +37,7 @@ def agree(python):
     try: run(python, '-m', 'pip', '--disable-pip-version-check', 'check')
     except Failed as failure: require(line for line in str(failure).splitlines()[1:] if not line.startswith('decord ') or 'platform' not in line)
 
-def step_install():
+def step_install(full):
     "Installed as pinned"
     agree(sys.executable)
     def off():
@@ -48,7 +50,7 @@ def step_install():
     if where.parent != PACKAGE: raise Failed(f'{NAME} is imported from {where.parent}, not from this repository')
     return f'{len(pins())} packages'
 
-def step_clean():
+def step_clean(full):
     "Notebooks clean, modules in sync with them"
     with tempfile.TemporaryDirectory(prefix=f'{NAME}-export-') as folder:
         copy = Path(folder)
@@ -61,7 +63,7 @@ def step_clean():
         env = dict(ENV, XDG_CONFIG_HOME=folder)
         run(Path(sys.executable).with_name('nbdev_clean'), cwd=copy, env=env)
         run(Path(sys.executable).with_name('nbdev_export'), cwd=copy, env=env)
-        require(differences(copy))
+        require([*differences(copy), *large_pictures(), *colab.problems(notebooks())])
     return f'{len(notebooks())} notebooks'
 
 def differences(copy):
@@ -77,7 +79,20 @@ def differences(copy):
         if path not in there: yield f'{path} is exported by no notebook'
         elif path not in here or (ROOT/path).read_bytes() != (copy/path).read_bytes(): yield f'{path} is out of sync with its notebook: run nbdev_export'
 
-def step_lint():
+def large_pictures():
+    "Pictures over the limit, in the outputs of notebooks and among the stored results."
+    for path in notebooks():
+        for cell in cells(path):
+            shown = [output['data'] for output in cell.get('outputs', []) if 'data' in output]
+            for picture in (data[kind] for data in shown for kind in ('image/png', 'image/jpeg') if kind in data):
+                size = len(base64.b64decode(''.join(picture)))
+                if size > PICTURE_LIMIT:
+                    yield f'{path.relative_to(ROOT)}, cell {cell["id"]}: a picture of {size} bytes, at most {PICTURE_LIMIT}'
+    for path in sorted((ROOT/'nbs/results').rglob('*')):
+        if path.suffix in ('.png', '.jpg') and path.stat().st_size > PICTURE_LIMIT:
+            yield f'{path.relative_to(ROOT)} has over {PICTURE_LIMIT} bytes: use write_image with max_bytes'
+
+def step_lint(full):
     "No undefined or unused name"
     run(sys.executable, '-m', 'ruff', 'check', '--isolated', '--no-cache', '--quiet', '--output-format', 'concise', '--select', LINT, PACKAGE.name, 'tools', 'setup.py')
 
@@ -86,34 +101,58 @@ def is_light(path):
     name = exported_module(path)
     return room(path) in (None, '1_geometry') or name in LIGHT
 
-def step_import():
+def step_import(full):
     "Every module imports afresh, the light ones without torch"
     exporting = [path for path in notebooks() if exported_module(path)]
-    def one(path):
-        module = f'{NAME}.{exported_module(path)}'
-        check = f"; import sys; loaded = [name for name in {HEAVY} if name in sys.modules]; assert not loaded, f'{module} imports {{loaded}}'" if is_light(path) else ''
-        try: run(sys.executable, '-c', f'import {module}{check}', cwd=tempfile.gettempdir())
-        except Failed as failure: return str(failure)
-    with ThreadPoolExecutor(2) as pool: require(filter(None, pool.map(one, exporting)))
-    return f'{len(exporting)} modules, {sum(map(is_light, exporting))} of them light'
+    light = [path for path in exporting if is_light(path)]
 
-def step_site():
+    def afresh(path):
+        module = f"{NAME}.{exported_module(path)}"
+        check = ""
+        if path in light:
+            check = f"; import sys; loaded = {{*{HEAVY}}} & {{*sys.modules}}; assert not loaded, f'{module} imports {{loaded}}'"
+        try:
+            run(sys.executable, "-c", f"import {module}{check}", cwd=tempfile.gettempdir())
+        except Failed as failure:
+            return str(failure)
+
+    if not forks.POSSIBLE:
+        light = exporting
+    with ThreadPoolExecutor(2) as pool:
+        troubles = list(filter(None, pool.map(afresh, light)))
+    with forks.Zygote("forks.load", ENV) as zygote:
+        for path in exporting:
+            if path in light:
+                continue
+            module = f"{NAME}.{exported_module(path)}"
+            status, said, _ = zygote.run(module, NOTEBOOK_TIMEOUT)
+            if status:
+                troubles.append(f"{module} cannot be imported\n{said[-4000:]}")
+    require(troubles)
+    return f"{len(exporting)} modules, {sum(map(is_light, exporting))} of them light"
+
+
+def step_site(full):
     "The site renders, with a page for each notebook and no broken link"
     return run(sys.executable, ROOT/'tools/docs.py').strip().splitlines()[-1]
 
-def step_readme():
+def step_readme(full):
     "README.md is what nbs/index.ipynb gives"
     require(readme.problems())
 
-def step_colab():
-    "Two notebooks as Colab runs them, from their install line on; tools/colab.py runs all"
-    import colab
-    if not (ROOT/'.git').exists(): return 'skipped: this is no clone'
-    chosen = [run_notebooks.find(name) for name in ('annotation', 'responsible_use')]
-    with tempfile.TemporaryDirectory(prefix=f'{NAME}-colab-') as folder: require(f'{name}: {text}' for name, text in colab.check(chosen, Path(folder).resolve(), str).items())
-    return f'{len(chosen)} notebooks'
+def step_colab(full):
+    "A notebook as Colab runs it, from its install line on; all of them with --all"
 
-def step_package():
+    if not (ROOT / ".git").exists():
+        return "skipped: this is no clone"
+    chosen = colab.published() if full else [run_notebooks.find("annotation")]
+    with tempfile.TemporaryDirectory(prefix=f"{NAME}-colab-") as folder:
+        troubles = colab.check(chosen, Path(folder).resolve(), lambda text: print(text, flush=True))
+    require(f"{name}: {text}" for name, text in troubles.items())
+    return f"{len(chosen)} notebooks"
+
+
+def step_package(full):
     "The wheel, in a venv of its own outside the repository: help, and the first tutorial with a tiny transfer"
     with tempfile.TemporaryDirectory(prefix=f'{NAME}-wheel-') as folder:
         folder = Path(folder).resolve()
@@ -169,55 +208,163 @@ def tutorial():
     [long] = [line for line in lines if f'{NAME} transfer' in line]
     return '\n'.join(f'{line} {TRANSFER}' if line is long else line for line in lines if not line.startswith('pip install'))
 
-def step_notebooks():
+def step_notebooks(full):
     "The notebooks, as tests"
-    if not notebooks(): raise Failed('there are no notebooks')
-    return run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
+    if not notebooks():
+        raise Failed("there are no notebooks")
+    runs = run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
+    print("The slowest:", *run_notebooks.slowest(runs), sep="\n    ")
+    return runs
 
-def step_fuzz():
+
+def step_fuzz(full):
     "Every reader, fed with damaged files"
-    found = json.loads(run(sys.executable, ROOT/'tools/fuzz.py', '--inputs', '650', '--seed', '7').splitlines()[-1])
-    return f'{found["inputs"]} files read or refused'
+    number = 10_000 if full else 260
+    said = run(sys.executable, ROOT / "tools/fuzz.py", "--inputs", number, "--seed", "7")
+    return f"{json.loads(said.splitlines()[-1])['inputs']} files read or refused"
 
-def step_hardening():
-    "A full disk, a huge picture, caches and outputs in the way, a clock that jumps, and kill -9 in each phase"
-    if not sys.platform.startswith('linux'): return 'skipped: not Linux'
-    return '; '.join(json.loads(run(sys.executable, ROOT/'tools/hardening.py').splitlines()[-1]).values())
 
-def step_browser():
+def step_hardening(full):
+    "A full disk, a huge picture, caches and outputs in the way, a clock that jumps, and kill -9 (in each phase with --all)"
+    if not sys.platform.startswith("linux"):
+        return "skipped: not Linux"
+    said = run(sys.executable, ROOT / "tools/hardening.py", *shortened(full))
+    return "; ".join(json.loads(said.splitlines()[-1]).values())
+
+
+def shortened(full):
+    return [] if full else ["--short"]
+
+
+def step_browser(full):
     "The app, and the pages of a study and of a gallery, in Chromium, from the first click to the last"
-    import study_page
-    if study_page.browser_path() is None and os.environ.get('CI'): raise Failed('there is no Chromium')
-    if study_page.browser_path() is None: return 'skipped: there is no Chromium; apt-get install chromium'
-    study, gallery, app = (json.loads(run(sys.executable, ROOT/f'tools/{name}_page.py').splitlines()[-1]) for name in ('study', 'gallery', 'app'))
-    return f'{study["participants"]} participants, {gallery["videos"]} videos at most {gallery["apart_ms"]} ms apart, app: preview {app["psnr"]} dB, Chromium {study["chromium"]}'
+    from browser import browser_path
 
-STEPS = {name.removeprefix('step_'): globals()[name] for name in
-         ('step_install', 'step_clean', 'step_lint', 'step_import', 'step_readme', 'step_notebooks', 'step_fuzz', 'step_hardening', 'step_site', 'step_browser', 'step_package', 'step_colab')}
+    if browser_path() is None:
+        if os.environ.get("CI"):
+            raise Failed("there is no Chromium")
+        return "skipped: there is no Chromium; apt-get install chromium"
+    found = {}
+    for name in ("study", "gallery", "app"):
+        said = run(sys.executable, ROOT / f"tools/{name}_page.py", *shortened(full))
+        found[name] = json.loads(said.splitlines()[-1])
+    study, gallery, app = found.values()
+    return (
+        f"{study['participants']} participants, {gallery['videos']} videos seen {gallery['apart_ms']} ms apart at most, "
+        f"app: preview {app['psnr']} dB, Chromium {study['chromium']}"
+    )
+
+
+# One after another; then the longest ones, two at a time
+STEPS = {
+    "install": step_install,
+    "clean": step_clean,
+    "lint": step_lint,
+    "import": step_import,
+    "readme": step_readme,
+    "notebooks": step_notebooks,
+}
+BESIDE = {
+    "package": step_package,
+    "site": step_site,
+    "colab": step_colab,
+    "hardening": step_hardening,
+    "browser": step_browser,
+    "fuzz": step_fuzz,
+}
+
+
+@dataclass
+class Outcome:
+    name: str
+    said: str  # All that the step printed
+    passed: int = 0  # Notebooks
+    failed: list = field(default_factory=list)  # Names of notebooks, or of the step
+    seconds: float = 0.0
+    processor: float = 0.0  # Seconds of processors, its children's included
+
+
+def attempt(name, full):
+    "Run a step in this process; what is to be told of it."
+    passed, failed, said = 0, [], ""
+    try:
+        said = {**STEPS, **BESIDE}[name](full)
+        if name == "notebooks":
+            failed = [str(run_.path.relative_to(ROOT)) for run_ in said if not run_.passed]
+            passed = len(said) - len(failed)
+            said = f"{passed} of {len(said)}"
+    except Exception as failure:
+        failed = [name]
+        print(failure if isinstance(failure, Failed) else traceback.format_exc(limit=-3))
+    return dict(said=said, passed=passed, failed=failed)
+
+
+def outcome_of(name, full, shown):
+    "Run a step in a process of its own, so that its processor time can be told; with `shown` it prints as it goes."
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix=f"{NAME}-step-") as folder:
+        answer = Path(folder) / "outcome.json"
+        log = Path(folder) / "log"
+        command = [sys.executable, __file__, name, "--inside", str(answer), *(["--all"] if full else [])]
+        with log.open("w") as stream:
+            silent = {} if shown else dict(stdout=stream, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **silent)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        told = dict(said="", passed=0, failed=[name])
+        if answer.exists():
+            told = json.loads(answer.read_text())
+        seconds = time.perf_counter() - start
+        said = told.pop("said") or ""
+        verdict = "FAILED" if told["failed"] else "ok"
+        processor = used.ru_utime + used.ru_stime
+        last = f"{verdict}{f' ({said})' if said else ''}, {seconds:.0f} s, {processor:.0f} s of a processor"
+        return Outcome(name, log.read_text() + last, **told, seconds=seconds, processor=processor)
+
+
+def run_steps(names, full):
+    "Run steps; each is told as it ends."
+    outcomes = []
+    alone = [name for name in names if name in STEPS]
+    beside = [name for name in BESIDE if name in names]
+    for name in alone:
+        print(f"\n== {name}: {STEPS[name].__doc__}", flush=True)
+        outcomes.append(outcome_of(name, full, True))
+        print(outcomes[-1].said, flush=True)
+    with ThreadPoolExecutor(2) as pool:
+        for future in as_completed([pool.submit(outcome_of, name, full, False) for name in beside]):
+            outcomes.append(future.result())
+            name = outcomes[-1].name
+            print(f"\n== {name}: {BESIDE[name].__doc__}", outcomes[-1].said, sep="\n", flush=True)
+    return outcomes
+
 
 def main():
+    everything = [*STEPS, *BESIDE]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('steps', nargs='*', help=', '.join(STEPS))
-    chosen = parser.parse_args().steps or list(STEPS)
-    runs, failures = [], []
-    for name in chosen:
-        print(f'\n== {name}: {STEPS[name].__doc__}', flush=True)
-        start, said = time.perf_counter(), ''
-        try:
-            said = STEPS[name]()
-            if name == 'notebooks': runs, said = said, f'{sum(run.passed for run in said)} of {len(said)}'
-            verdict = 'FAILED' if name == 'notebooks' and not all(run.passed for run in runs) else 'ok'
-        except Exception as failure:
-            verdict = 'FAILED'
-            failures.append(name)
-            print(failure if isinstance(failure, Failed) else traceback.format_exc(limit=-3))
-        print(f'{verdict}{f" ({said})" if said else ""}, {time.perf_counter() - start:.0f} s', flush=True)
-    passed = sum(run.passed for run in runs)
-    print()
-    for run_ in runs:
-        if not run_.passed: print(f'failed: {run_.path.relative_to(ROOT)}')
-    for name in failures: print(f'failed: {name}')
-    print(f'{passed} passed, {len(runs) - passed + len(failures)} failed')
-    sys.exit(bool(failures) or passed < len(runs))
+    parser.add_argument("steps", nargs="*", help=", ".join(everything))
+    parser.add_argument("--all", action="store_true", help="nothing is shortened: hours, for the nightly run")
+    parser.add_argument("--inside", metavar="FILE", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.steps if name not in everything]:
+        parser.error(f"no step named {', '.join(unknown)}; there are: {', '.join(everything)}")
+    if arguments.inside:
+        told = attempt(arguments.steps[0], arguments.all)
+        Path(arguments.inside).write_text(json.dumps(told))
+        return
+    start = time.perf_counter()
+    outcomes = run_steps(arguments.steps or everything, arguments.all)
+    failures = [name for outcome in outcomes for name in outcome.failed]
+    print("\nSeconds, and seconds of processors:")
+    for outcome in outcomes:
+        print(f"    {outcome.name:<10}{outcome.seconds:6.0f}{outcome.processor:6.0f}")
+    total = sum(outcome.processor for outcome in outcomes)
+    print(f"    {'all':<10}{time.perf_counter() - start:6.0f}{total:6.0f}")
+    for name in failures:
+        print(f"failed: {name}")
+    print(f"{sum(outcome.passed for outcome in outcomes)} passed, {len(failures)} failed")
+    sys.exit(bool(failures))
 
-if __name__ == '__main__': main()
+
+if __name__ == "__main__":
+    main()

@@ -213,7 +213,7 @@ _APP_STYLE = '''<style>
 .cm-app a.cm-get{display:inline-block;margin:4px 10px 4px 0;padding:5px 12px;border-radius:6px;background:#2b50c8;color:#fff;text-decoration:none}.cm-copy{font:inherit;padding:2px 10px}
 .cm-tiles .cm-stage{--cm:1}.cm-tiles figcaption{display:none}.cm-app .widget-inline-hbox{max-width:100%}.cm-app .widget-box{overflow:visible!important}.cm-app .jupyter-widget-Collapse-header,.cm-app .jupyter-widget-Collapse-header *{color:#1d2433!important}
 </style>
-<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="[0,500,2000,6000].forEach(t=>setTimeout(()=>document.querySelectorAll('.cm-app .widget-inline-hbox').forEach(b=>b.querySelectorAll('[role=slider]').forEach(h=>h.setAttribute('aria-label',b.querySelector('.widget-label').textContent))),t))">''' # The picture that is none gives every slider its name, which ipywidgets does not
+<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="const name=()=>document.querySelectorAll('.cm-app .widget-inline-hbox').forEach(b=>b.querySelectorAll('[role=slider]').forEach(h=>h.setAttribute('aria-label',b.querySelector('.widget-label').textContent)));name();new MutationObserver(name).observe(document.body,{childList:true,subtree:true})">''' # The picture that is none gives every slider its name, which ipywidgets does not
 
 def _zone(part:str, target:str, shown:str|None)->str:
     "A button that takes what is dropped on it, and clicks the upload it stands for."

@@ -129,7 +129,7 @@ def stage_html(
     "The panels beside each other, in step."
     return f'{STAGE_STYLE}<div class="cm-stage">{"".join(panels)}{_IN_STEP}</div>'
 
-_IN_STEP = """<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="[0,300,1500,5000].forEach(t=>setTimeout(()=>document.getAnimations().forEach(a=>{if(a.playState=='running'&&this.parentNode.contains(a.effect.target))a.startTime=0}),t))">""" # A browser may begin large pictures later than small ones
+_IN_STEP = """<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="const stage=this.parentNode,together=()=>document.getAnimations().forEach(a=>a.ready.then(()=>{if(a.playState=='running'&&stage.contains(a.effect.target))a.startTime=0},()=>{}));together();stage.addEventListener('animationstart',together)">""" # A browser may begin large pictures later than small ones, however late
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa180010
 def invented_share(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GENERATORS', 'moving_clip', 'Features', 'detect_features', 'match_features', 'normalising_matrix', 'velocities',
-           'grid_points', 'grid_error', 'PairEstimate', 'is_plausible', 'estimate_pair', 'sift_ransac']
+           'grid_points', 'grid_error', 'PairEstimate', 'is_plausible', 'estimate_pair', 'corner_error', 'sift_ransac']
 
 # %% ../../nbs/1_geometry/03_homography.ipynb #a38295d5
 import cv2
@@ -177,6 +177,20 @@ def estimate_pair(
     return PairEstimate(homography/homography[2, 2], len(source), count, float(misses.mean()), bool(reliable), expected*math.hypot(*first.size))
 
 _MAX_ERROR = 0.005
+
+# %% ../../nbs/1_geometry/03_homography.ipynb #a19f58c4
+def corner_error(
+    homography:np.ndarray|None, # Estimate in pixels, shape (3, 3); None: there is none
+    truth:np.ndarray, # True homography, shape (3, 3)
+    *,
+    size:tuple=(576, 320), # (width, height) of the frame
+)->float: # Pixels; infinite without an estimate
+    "Mean distance between where two homographies take the four corners of a frame."
+    if homography is None:
+        return math.inf
+    corners = np.array([[x, y] for x in (0, size[0]) for y in (0, size[1])], np.float64)[:, None]
+    ends = [cv2.perspectiveTransform(corners, np.asarray(h, np.float64)) for h in (homography, truth)]
+    return float(np.linalg.norm(ends[0]-ends[1], axis=-1).mean())
 
 # %% ../../nbs/1_geometry/03_homography.ipynb #7bda7faa
 def sift_ransac(

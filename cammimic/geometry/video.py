@@ -20,6 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Iterable, Iterator
 from ..core import InputError, atomic_path
+from io import BytesIO
 
 # %% ../../nbs/1_geometry/01_video.ipynb #5f5ea40d
 _MAX_BYTES, _ORIENTATION = 4e9, 0x112 # Largest array of frames that is read at once; EXIF tag
@@ -129,10 +130,30 @@ def write_gif(
 def write_image(
     path:str|Path, # Output, ending in .png or .jpg
     image:np.ndarray, # Shape (H, W, 3), uint8, RGB
+    *,
+    max_bytes:int|None=None, # Largest file: fewer colours (.png) or less quality (.jpg), then fewer pixels; None: any
 )->Path: # The path
     "Write a picture."
-    with atomic_path(path, ('.png', '.jpg', '.jpeg')) as part: Image.fromarray(image).save(part, quality=92)
+    with atomic_path(path, ('.png', '.jpg', '.jpeg')) as part:
+        if max_bytes is None:
+            Image.fromarray(image).save(part, quality=92)
+        else:
+            part.write_bytes(_encoded_within(image, part.suffix.lower() == '.png', max_bytes))
     return Path(path)
+
+def _encoded_within(image:np.ndarray, png:bool, max_bytes:int)->bytes:
+    "A picture as PNG of few colours or as JPEG, at most `max_bytes`, or the smallest that was tried."
+    levels = (256, 160, 96, 64) if png else (92, 80, 70, 60)
+    for level, tenths in (*((level, 10) for level in levels), *((levels[-1], tenths) for tenths in range(9, 0, -1))):
+        small = Image.fromarray(_limited(image, max(1, max(image.shape[:2])*tenths//10)))
+        buffer = BytesIO()
+        if png:
+            small.quantize(level, kmeans=2, dither=Image.Dither.NONE).save(buffer, 'png', optimize=True)
+        else:
+            small.save(buffer, 'jpeg', quality=level)
+        if buffer.tell() <= max_bytes:
+            break
+    return buffer.getvalue()
 
 # %% ../../nbs/1_geometry/01_video.ipynb #c64cd4f1
 @dataclass
@@ -261,7 +282,7 @@ def read_video(
     max_side:int|None=None, # Longest side in pixels; larger frames are scaled down as they come
     reader:str='auto', # 'decord', 'av', or 'auto': decord where it is installed and right
 )->Video: # Upright frames with their times after the first of them
-    "Read a window of a clip, decoding and holding only the frames needed."
+    "Read a window of a clip; only the frames asked for are held."
     info = probe_video(path)
     wanted, size = _select(path, info, num_frames, start, duration, max_side)
     times = info.times[wanted]

@@ -31,7 +31,7 @@ class Backbone:
     sizes:tuple=((576, 320),) # Frame sizes (width, height) the model does well, in pixels; the first is its default
     num_frames:int=16 # Frames of a sample
     guidance_scale:float=12. # Default scale of classifier-free guidance
-    sampling:dict=field(default_factory=dict) # Defaults that suit this model for `sample`; see the sampling notebook
+    sampling:dict=field(default_factory=dict) # Fields of `SamplingSettings` that suit this model, for `default_sampling`
     lora_rank:int=32 # Default rank of the adapters
     spatial_pattern:str = r'.*\.attentions\.\d+\.transformer_blocks\.\d+\.attn1\.' + PROJECTIONS # Modules for spatial LoRA
     temporal_pattern:str = r'(.*\.temp_attentions\.\d+|transformer_in)\.transformer_blocks\.\d+\.attn[12]\.' + PROJECTIONS # Modules for temporal LoRA

@@ -25,7 +25,7 @@ from ..core import InputError
 from ..command import backbone_option, json_option, report
 from .backbone import Backbone
 from .families import MOTION_MODULES, ONE_ATTENTION, MotionModuleBackbone, WanBackbone, make_efficient
-from .loading import read_config
+from .loading import read_config, read_pipeline
 from .lora import add_lora, adapter_parameters, merged_adapter, set_adapters
 
 # %% ../../nbs/3_model/11_cost.ipynb #03caff2a
@@ -89,6 +89,7 @@ _FAMILY = dict(UNet3DConditionModel=(Backbone, dict(sizes=((576, 320),))), UNetM
 
 def _configs(name:str)->dict:
     "Classes and configurations of a model's parts, from its own small files."
+    read_pipeline(name)  # refuses what cannot be loaded, before anything else is read
     index, found = read_config(name, 'model_index.json'), {}
     for part, role in dict(unet='unet', transformer='unet', vae='vae', text_encoder='text_encoder').items():
         if part not in index and not (Path(name)/part).is_dir(): continue

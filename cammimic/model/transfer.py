@@ -156,7 +156,7 @@ def default_sampling(
 def fast_settings(
     backbone:Backbone, # Model
 )->tuple[TrainingSettings, SamplingSettings]: # Settings of both stages, and of sampling
-    "A quarter of the training steps and half of the sampling steps; the benchmark tells what they cost."
+    "40 training steps in each stage, and half of the model's own sampling steps; the benchmark tells what they cost."
     sampling = default_sampling(backbone)
     return TrainingSettings(steps=40), replace(sampling, steps=max(1, sampling.steps//2))
 
@@ -198,7 +198,7 @@ def transfer(
     progress:Callable|None=None, # Called as progress(phase, step, steps, values)
     **options, # Further arguments of `apply_motion`
 )->Result: # The video and its score
-    "The whole method: `learn_motion`, then `apply_motion`."
+    "The whole method: choose the canvas, learn or read a motion, change it if asked, and apply it."
     picture = Path(image) if is_video(image) else read_image(image, max_side=4096)
     if (reference is None) == (motion is None): raise InputError('give either a reference or a motion')
     check_subject(motion or '', options.get('subject'))
@@ -217,6 +217,7 @@ def transfer(
 
 # %% ../../nbs/3_model/10_transfer.ipynb #c921a006
 _SYNTHETIC = 'synthetic media, generated with cammimic' # Every video says so
+_STRIP_BYTES = 150_000 # Largest strip
 def write_result(
     result:Result, # Of `transfer` or `apply_motion`
     output:str|Path, # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
@@ -237,6 +238,6 @@ def write_result(
         height, width = result.frames.shape[1:3]
         larger = max(1, 480//width)
         rows['composed'] = np.stack(list(result.compose(size=(larger*width, larger*height))))
-    write_image(output.with_suffix('.png'), contact_strip(rows, num_columns=6))
+    write_image(output.with_suffix('.png'), contact_strip(rows, num_columns=6, height=84), max_bytes=_STRIP_BYTES)
     with atomic_path(output.with_suffix('.json')) as temporary: Path(temporary).write_text(json.dumps(facts, indent=1))
     return facts
