@@ -5,19 +5,13 @@
 # %% auto #0
 __all__ = ['start_option', 'duration_option', 'device_option', 'seed_option', 'json_option', 'estimator_option', 'mask_option',
            'backbone_option', 'loading_options', 'motion_options', 'sentence_for', 'Commands', 'report', 'judgement',
-           'remark', 'Progress', 'loading_asked', 'NumFrames', 'together', 'end_with_parent', 'in_processes']
+           'remark', 'Progress', 'loading_asked', 'NumFrames', 'together']
 
 # %% ../nbs/02_command.ipynb #462adfec
 import errno
 import json
-import os
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
-from multiprocessing import connection, get_context, parent_process
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import click
 
@@ -150,39 +144,3 @@ motion_options = together(
     click.option('--smooth', type=click.FloatRange(0), metavar='S', help='Take out the shaking: seconds to average over.'),
     click.option('--speed', type=click.FloatRange(.01, 100), metavar='V', help='Times as fast.'),
     click.option('--loop', is_flag=True, help='Play the motion and back again.'))
-
-# %% ../nbs/02_command.ipynb #f38ef2be
-def end_with_parent()->None:
-    "End this process as soon as the one that started it is gone, killed or not."
-    threading.Thread(target=lambda: (connection.wait([parent_process().sentinel]), os._exit(1)), daemon=True).start()
-
-# %% ../nbs/02_command.ipynb #9418c553
-def _start_worker()->None:
-    "One thread, no Ctrl-C of its own, and an end with its parent."
-    import cv2
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1); end_with_parent()
-
-def in_processes(
-    work:Callable, # Function of a module, with one argument
-    items:list, # What it is called with
-    *,
-    workers:int, # Processes of one thread each; 0 works in this one
-)->Iterator[tuple]: # Items in their order with their results; None where its process died
-    "Work through a list on several processes; a loop that is left ends them at once."
-    if not workers: yield from ((item, work(item)) for item in items)
-    left, alone = list(items) if workers else [], False
-    while left:
-        pool = ProcessPoolExecutor(1 if alone else min(workers, len(left)), mp_context=get_context('spawn'), initializer=_start_worker)
-        try:
-            for future in [pool.submit(work, item) for item in left[:1 if alone else None]]:
-                yield left[0], future.result()
-                left.pop(0)
-            alone = False
-        except BrokenProcessPool:
-            if alone: yield left.pop(0), None
-            alone = not alone
-        except BaseException:
-            for process in list((pool._processes or {}).values()): process.terminate()
-            raise
-        finally: pool.shutdown(wait=False, cancel_futures=True)

@@ -2,11 +2,9 @@
 
 The test paths of the truth benchmark, rendered at 580x348 (the embedded model's shape at about zeroscope's size), with `--fast`.
 Judged is the whole video at that size: inside the picture, in the newly seen area, at the seam, and how much it flickers beyond the answer.
-A task is a file; what is there is not done again.
+A task is a line of tasks.jsonl; what is there is not done again.
 """
-import argparse, json, sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import argparse, sys
 from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from project import NBS, ROOT  # noqa: E402
@@ -32,9 +30,7 @@ def one(task):
     from cammimic.geometry.video import to_canvas, write_image
     from cammimic.geometry.strips import contact_strip
     folder, name, split = task
-    file = Path(folder)/f'{name}.json'
-    if file.is_file(): return name
-    torch.set_num_threads(1); cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     path = next(p for p in truth_paths(NBS/'sources', split=split) if p.name == name)
     backbone = load_backbone()
     case = truth_case(NBS/'sources', path, num_frames=backbone.num_frames, size=SIZE, larger=2)
@@ -57,21 +53,22 @@ def one(task):
         found[row] = content_measures(video, case, decoded=case.answer, maps=maps) | dict(flicker_new=flicker(video))
     found['answer'] = dict(flicker_new=flicker(case.answer))
     if name in ('zoom_out', 'pan_right', 'pan_roll_ease') or split == 'dev': write_image(Path(folder)/f'{name}.jpg', contact_strip({'answer': case.answer, **rows}, num_columns=4, height=170), max_bytes=150_000)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Path(f'{file}.part').write_text(json.dumps(dict(path=name, rows=found), indent=1) + '\n')
-    Path(f'{file}.part').rename(file)
-    return name
+    return dict(rows=found)
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('folder', type=Path)
-    parser.add_argument('--jobs', type=int, default=2)
+    parser.add_argument('--jobs', dest='workers', type=int, default=2)
     parser.add_argument('--paths', type=int)
     parser.add_argument('--split', choices=('dev', 'test'), default='test')
     arguments = parser.parse_args()
-    from cammimic.command import end_with_parent
+    from cammimic.parallel import TaskStore, in_processes
     from cammimic.benchmark.truth import truth_paths
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(arguments.folder, path.name, arguments.split) for path in truth_paths(NBS/'sources', split=arguments.split)][:arguments.paths]
-    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context('spawn'), initializer=end_with_parent) as pool:
-        for name in pool.map(one, tasks): print(name, flush=True)
+    store = TaskStore(arguments.folder/'tasks.jsonl')
+    names = [path.name for path in truth_paths(NBS/'sources', split=arguments.split)][:arguments.paths]
+    tasks = [(arguments.folder, name, arguments.split) for name in store.pending(dict.fromkeys(names))]
+    for (_, name, _), result in in_processes(one, tasks, workers=arguments.workers, in_order=False):
+        if result is not None:
+            store.add(name, result)
+        print(name if result else f'{name}: its process died', flush=True)
+    store.compact()

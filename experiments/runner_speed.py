@@ -8,10 +8,9 @@ Arms and transfers that stand in OUTPUT.json already are kept; remove it to meas
 import argparse, json, shutil, tempfile, time
 from functools import partial
 from pathlib import Path
-from cammimic.parallel import in_ray
+from cammimic.parallel import in_processes, in_ray
 from cammimic.dataset.records import read_collection
-from cammimic.command import in_processes
-from cammimic.benchmark.runner import Setup, _method, chosen, columns_of, plan, run_one, run_tasks, tidy_table
+from cammimic.benchmark.runner import Setup, method_of, chosen, columns_of, plan, run_one, run_tasks, tidy_table
 from cammimic.core import atomic_path
 
 def without_reuse(work, items, *, folder):
@@ -30,8 +29,7 @@ def in_turn(data, pairs, output):
         result = {}
         for name, task in sorted(zip(arms, two), reverse=bool(i % 2)):
             if name == 'without': shutil.rmtree(root/name, ignore_errors=True)
-            (root/name/f'{task.name}.json').unlink(missing_ok=True)
-            _method(task)   # the model is loaded before the clock starts, as where one process does all tasks
+            method_of(task)   # the model is loaded before the clock starts, as where one process does all tasks
             begin, cpu = time.perf_counter(), time.process_time()
             ratio = run_one(task)['ratio']
             result[name] = dict(seconds=round(time.perf_counter() - begin, 2), cpu=round(time.process_time() - cpu, 2), ratio=round(ratio, 6))

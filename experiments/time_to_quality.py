@@ -3,13 +3,11 @@
 On the development paths of the truth benchmark and the embedded model, without homography guidance and from pure noise, so that
 whatever moves was learnt: both sample with the temporal adapter alone. Two measures: `ratio`, how far the video's motion is from
 the true path (0 is right, 1 a still); `fit`, how much less the denoiser errs on the reference clip, at noise and time steps that
-are the same for all, than without adapters (spatial adapter off). A task is a file; what is there is not done again.
+are the same for all, than without adapters (spatial adapter off). A task is a line of tasks.jsonl; what is there is not done again.
 
     python experiments/time_to_quality.py FOLDER --steps-per-second     # alone on a quiet machine: seconds of a step, into seconds.json
 """
 import argparse, json, statistics, sys, time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from project import NBS, ROOT  # noqa: E402
@@ -45,9 +43,7 @@ def one(task):
     from cammimic.model.training import TrainingSettings, train_motion
     from cammimic.model.motion import motion_prompt, phase_seed
     from cammimic.benchmark.truth import truth_case, truth_paths
-    folder, name, row, seed = task
-    file = Path(folder)/f'{name}-{row}-{seed}.json'
-    if file.is_file(): return file.name
+    name, row, seed = task
     torch.set_num_threads(1)
     backbone, sources = load_backbone(), NBS/'sources'
     path = next(p for p in truth_paths(sources, split='dev') if p.name == name)
@@ -70,10 +66,7 @@ def one(task):
             add_lora(remove_lora(backbone), rank=32, seed=phase_seed(seed, 'lora'))
             train_motion(backbone, reference, prompt, settings=TrainingSettings(steps=count, learning_rate=RATES[row]), seed=phase_seed(seed, 'motion'))
             found[count] = measures(backbone, case, text, reference, prompt, seed)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Path(f'{file}.part').write_text(json.dumps(dict(path=name, row=row, seed=task[3], checkpoints=found)))
-    Path(f'{file}.part').rename(file)
-    return file.name
+    return dict(path=name, row=row, seed=task[2], checkpoints=found)
 
 def trained(backbone):
     "Back to training both adapters, with dropout, after a look at what was learnt."
@@ -107,7 +100,7 @@ def step_seconds(rounds=3, steps=21):
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('folder', type=Path)
-    parser.add_argument('--jobs', type=int, default=2)
+    parser.add_argument('--jobs', dest='workers', type=int, default=2)
     parser.add_argument('--seeds', type=int, default=1)
     parser.add_argument('--steps-per-second', action='store_true')
     arguments = parser.parse_args()
@@ -115,7 +108,14 @@ if __name__ == '__main__':
         arguments.folder.mkdir(parents=True, exist_ok=True)
         (arguments.folder/'seconds.json').write_text(json.dumps(step_seconds(), indent=1) + '\n')
     else:
+        from cammimic.parallel import TaskStore, in_processes
         from cammimic.benchmark.truth import truth_paths
-        tasks = [(arguments.folder, path.name, row, seed) for seed in range(arguments.seeds) for path in truth_paths(NBS/'sources', split='dev') for row in ROWS]
-        with ProcessPoolExecutor(arguments.jobs, mp_context=get_context('spawn')) as pool:
-            for name in pool.map(one, tasks): print(name, flush=True)
+        store, paths = TaskStore(arguments.folder/'tasks.jsonl'), truth_paths(NBS/'sources', split='dev')
+        tasks = {f'{path.name}-{row}-{seed}': (path.name, row, seed) for seed in range(arguments.seeds) for path in paths for row in ROWS}
+        pending = store.pending(dict.fromkeys(tasks))
+        for task, result in in_processes(one, [tasks[name] for name in pending], workers=arguments.workers, in_order=False):
+            name = '-'.join(map(str, task))
+            if result is not None:
+                store.add(name, result)
+            print(name if result else f'{name}: its process died', flush=True)
+        store.compact()

@@ -89,8 +89,8 @@ def read_with(name, path, folder):
         (folder/'set/clips').mkdir(parents=True, exist_ok=True); (folder/'set/clips/metadata.jsonl').write_bytes(path.read_bytes())
         read_collection(folder/'set')
     elif name == 'pairs':
-        from cammimic.metrics.scoring import _read_pairs
-        _read_pairs(path)
+        from cammimic.metrics.scoring import read_pairs
+        read_pairs(path)
     elif name == 'results':
         from cammimic.benchmark.runner import read_table
         (folder/'results.csv').write_bytes(path.read_bytes()); read_table(str(folder))

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SCALE_ROWS', 'WEAK_SCALE', 'FORM_WEIGHTS', 'MEASURES', 'COMPARISONS', 'SWEPT', 'Recipe', 'Row', 'truth_methods',
            'Workbench', 'learn_reference', 'learn_picture', 'make_video', 'run_task', 'model_digest', 'task_digest',
-           'read_result', 'Preset', 'run_bench', 'collect', 'bench_preset', 'tables', 'report_preset']
+           'Preset', 'run_bench', 'collect', 'bench_preset', 'tables', 'report_preset']
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #5e0a6260
-import hashlib, json, math, time
+import json, math, time
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
 from functools import lru_cache
@@ -18,11 +18,12 @@ from typing import Callable
 import click
 import numpy as np
 import torch
-from ..core import InputError, atomic_path
+from ..core import InputError, digest, file_digest
 from ..geometry.video import to_canvas, write_image
 from ..geometry.strips import contact_strip
 from ..geometry.weak_video import weak_video
-from ..command import Progress, in_processes
+from ..parallel import TaskStore, in_processes
+from ..command import Progress
 from ..metrics.appearance import MissingScore, load_feature_maps
 from ..model.backbone import Backbone, rare_token
 from ..model.loading import load_backbone
@@ -193,11 +194,11 @@ def model_digest(
 )->str: # Sixteen digits
     "Hash of all weights and settings of a model."
     configs = [{k: v for k, v in dict(c).items() if not k.startswith('_')} for c in (backbone.scheduler.config, backbone.unet.config, backbone.vae.config, backbone.text_encoder.config.to_diff_dict())]
-    digest = hashlib.sha256(json.dumps([backbone.name, backbone.num_frames, configs, backbone.tokenizer.model_max_length, sorted(backbone.tokenizer.get_vocab().items())], default=str, sort_keys=True).encode())
+    parts = [json.dumps([backbone.name, backbone.num_frames, configs, backbone.tokenizer.model_max_length, sorted(backbone.tokenizer.get_vocab().items())], default=str, sort_keys=True)]
     for part in (backbone.unet, backbone.vae, backbone.text_encoder):
         for name, weight in sorted((n.replace('.base_layer', ''), w) for n, w in part.state_dict().items() if 'lora_' not in n):
-            digest.update(name.encode()); digest.update(weight.cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+            parts += [name, weight.cpu().contiguous().view(torch.uint8).numpy().tobytes()]
+    return digest(*parts)
 
 _METHOD, _MEASURES = 1, 4 # Count changes of how videos are made and of what is measured
 
@@ -209,49 +210,60 @@ def task_digest(
     features:bool=True, # Whether the feature distance is measured
 )->Callable: # From method and path to twelve digits
     "What decides the result of a task."
-    pictures = {row['scene']: [hashlib.sha256(Path(row['path']).read_bytes()).hexdigest(), row['caption'], row['kind']] for row in read_sources(sources)}
+    pictures = {row['scene']: [file_digest(row['path']), row['caption'], row['kind']] for row in read_sources(sources)}
     common = [model_digest(backbone), list(size), features, _METHOD, _MEASURES]
-    def digest(method:Row, path:TruthPath)->str:
+    def digest_of(method:Row, path:TruthPath)->str:
         if method.recipe and method.recipe.rank is None: method = replace(method, recipe=replace(method.recipe, rank=backbone.lora_rank))
         facts = [asdict(method), asdict(path), pictures[path.reference], pictures[path.scene], *common]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-    return digest
+        return digest(json.dumps(facts, sort_keys=True), length=12)
+    return digest_of
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #491d3fe9
-def _task_file(folder:Path, method:str, path:str, seed:int)->Path: return Path(folder)/method/f'{path}-{seed}.json'
-
-def read_result(
-    file:Path, # A task's file
-    digest:str, # Digest the task has now
-)->dict|None: # Its result; None where there is none of that digest
-    "A finished task."
-    try: result = json.loads(file.read_text())
-    except (OSError, ValueError): return None
-    return result if isinstance(result, dict) and result.get('digest') == digest else None
-
 @dataclass(frozen=True)
 class Preset:
     "A set of tasks."
-    methods:tuple # `Row`s
-    paths:tuple # `TruthPath`s
-    seeds:tuple=(0, 1) # Seeds; scale rows have only the first
-    def seeds_of(self, method:Row)->tuple: return self.seeds if method.sampling is not None else self.seeds[:1]
-    def tasks(self)->list: # (method, path, seed), those that share training side by side
+
+    methods: tuple  # `Row`s
+    paths: tuple  # `TruthPath`s
+    seeds: tuple = (0, 1)  # Seeds; scale rows have only the first
+    part: str = ""  # What the names of its tasks begin with
+
+    def seeds_of(self, method: Row) -> tuple:
+        return self.seeds if method.sampling is not None else self.seeds[:1]
+
+    def tasks(self) -> list:  # (method, path, seed), those that share training side by side
         "All tasks in the order of work."
         return [(m, p, s) for p in self.paths for s in self.seeds for m in self.methods if s in self.seeds_of(m)]
 
-def _work(bench:Workbench, tasks:list, folder:Path, strips:tuple)->list:
-    "Do tasks of one path and seed, (method, path, seed, digest) each; returns their results, errors as `{'error': …}`."
-    results = []
-    for method, path, seed, digest in tasks:
-        file = _task_file(folder, method.name, path.name, seed)
+    def name_of(
+        self,
+        method: Row,  # What to do
+        path: TruthPath,  # On what
+        seed: int,  # Seed of everything random
+    ) -> str:  # PART/METHOD/PATH-SEED; a strip of its video has this name, too
+        "Name of a task."
+        return "/".join(filter(None, (self.part, method.name, f"{path.name}-{seed}")))
+
+    def store(
+        self,
+        folder: str | Path,  # Folder of the results
+    ) -> TaskStore:  # Of tasks.jsonl; what version 0.1.0 left, one file a task, is taken over
+        "Results of these tasks and others."
+        store = TaskStore(Path(folder) / "tasks.jsonl")
+        store.adopt("*/*/*.json" if self.part else "*/*.json")
+        return store
+
+
+def _work(bench: Workbench, tasks: list, folder: Path, strips: tuple) -> list:
+    "Do tasks of one path and seed, (name, method, path, seed, digest) each; returns results, errors under 'error'."
+    results, store = [], TaskStore(folder / "tasks.jsonl")
+    for name, method, path, seed, digest in tasks:
+        strip = folder / f"{name}.jpg" if method.name in strips and seed == 0 else None
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            strip = file.with_suffix('.jpg') if method.name in strips and seed == 0 else None
-            result = dict(run_task(bench, method, path, seed=seed, strip=strip), digest=digest)
-            with atomic_path(file) as temporary: Path(temporary).write_text(json.dumps(result))
+            result = run_task(bench, method, path, seed=seed, strip=strip)
+            store.add(name, result, digest=digest)
         except Exception as error:  # one bad task must not stop the others
-            result = dict(method=method.name, path=path.name, seed=seed, error=f'{type(error).__name__}: {error}')
+            result = dict(method=method.name, path=path.name, seed=seed, error=f"{type(error).__name__}: {error}")
         results.append(result)
     return results
 
@@ -273,36 +285,52 @@ def _log(folder:Path, event:str, **facts)->None:
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #703b7409
 def run_bench(
-    preset:Preset, # Tasks
-    folder:str|Path, # Where results are kept
+    preset: Preset,  # Tasks
+    folder: str | Path,  # Where results are kept: tasks.jsonl, a log and strips
     *,
-    bench:Workbench|None=None, # Work here with this model; None: `jobs` processes load one each
-    backbone:str='embedded', # Model of the worker processes
-    sources:str|Path='nbs/sources', # Folder of SOURCES.tsv
-    jobs:int=2, # Worker processes
-    strips:tuple=('full',), # Methods whose first seed leaves a picture
-    progress:Callable|None=None, # Called as progress(done, total, result) after each task
-)->dict: # Numbers of tasks: total, kept, computed, failed
+    bench: Workbench | None = None,  # Work here with this model; None: `workers` processes load one each
+    backbone: str = "embedded",  # Model of the worker processes
+    sources: str | Path = "nbs/sources",  # Folder of SOURCES.tsv
+    workers: int = 2,  # Worker processes
+    strips: tuple = ("full",),  # Methods whose first seed leaves a picture
+    progress: Callable | None = None,  # Called as progress(done, total, result) after each task
+) -> dict:  # Numbers of tasks: total, kept, computed, failed
     "Do the tasks that are not done."
     folder, size = Path(folder), bench.size if bench else (80, 48)
-    digest = task_digest(bench.backbone if bench else load_backbone(backbone), bench.sources if bench else sources, size=size, features=bench is None or bench.maps is not None)
-    tasks, groups = preset.tasks(), {}
-    for method, path, seed in tasks:
-        if read_result(_task_file(folder, method.name, path.name, seed), digest(method, path)) is None:
-            groups.setdefault((path.name, seed), []).append((method, path, seed, digest(method, path)))
-    counts, failed = dict(total=len(tasks), kept=len(tasks)-sum(map(len, groups.values())), computed=0, failed=0), []
+    model, pictures = (bench.backbone, bench.sources) if bench else (load_backbone(backbone), sources)
+    digest = task_digest(model, pictures, size=size, features=bench is None or bench.maps is not None)
+    tasks = {preset.name_of(m, p, s): (m, p, s, digest(m, p)) for m, p, s in preset.tasks()}
+    store, groups = preset.store(folder), {}
+    for name in store.pending({name: task[-1] for name, task in tasks.items()}):
+        method, path, seed, wanted = tasks[name]
+        groups.setdefault((path.name, seed), []).append((name, method, path, seed, wanted))
+    kept = len(tasks) - sum(map(len, groups.values()))
+    counts, failed = dict(total=len(tasks), kept=kept, computed=0, failed=0), []
+
     def take(results):
         for result in results:
-            counts['failed' if 'error' in result else 'computed'] += 1
-            if 'error' in result: failed.append(result)
-            if progress is not None: progress(sum(counts.values())-counts['total'], len(tasks), result)
-    if not groups: return counts
-    _log(folder, 'begin', **counts)
+            counts["failed" if "error" in result else "computed"] += 1
+            if "error" in result:
+                failed.append(result)
+            if progress is not None:
+                progress(sum(counts.values()) - counts["total"], len(tasks), result)
+
+    if not groups:
+        return counts
+    _log(folder / preset.part, "begin", **counts)
     try:
-        if bench is not None: done = ((group, _work(bench, group, folder, strips)) for group in groups.values())
-        else: done = ((item[0], results) for item, results in in_processes(_work_in_worker, [(group, folder, strips, (backbone, str(sources), size)) for group in groups.values()], workers=jobs))
-        for group, results in done: take(results or [dict(method=m.name, path=p.name, seed=s, error='its process was killed') for m, p, s, _ in group])
-    finally: _log(folder, 'end', **counts, failures=failed[:20])
+        if bench is not None:
+            done = ((group, _work(bench, group, folder, strips)) for group in groups.values())
+        else:
+            items = [(group, folder, strips, (backbone, str(sources), size)) for group in groups.values()]
+            found = in_processes(_work_in_worker, items, workers=workers, in_order=False)
+            done = ((item[0], results) for item, results in found)
+        for group, results in done:
+            killed = [dict(method=m.name, path=p.name, seed=s, error="its process was killed") for _, m, p, s, _ in group]
+            take(results or killed)
+    finally:
+        _log(folder / preset.part, "end", **counts, failures=failed[:20])
+        store.compact()
     return counts
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #ec367b1a
@@ -314,7 +342,9 @@ def collect(
     digest:Callable, # Of `task_digest`: results of anything else are left out
 )->dict: # {method: {measure: values by path, seeds averaged, shape (P,), NaN where there is none}}
     "The results of a preset, in the order of its paths."
-    found = {m.name: [[read_result(_task_file(folder, m.name, p.name, s), digest(m, p)) for s in preset.seeds_of(m)] for p in preset.paths] for m in preset.methods}
+    stored = preset.store(folder).read()
+    def result(m, p, s): return record if (record := stored.get(preset.name_of(m, p, s), {})).get('digest') == digest(m, p) else None
+    found = {m.name: [[result(m, p, s) for s in preset.seeds_of(m)] for p in preset.paths] for m in preset.methods}
     def value(result, measure): return (1. if measure == 'ratio' else math.nan) if result[measure] is None else result[measure]
     def column(rows, measure): return np.array([np.mean([value(r, measure) for r in row]) if all(row) else math.nan for row in rows])
     return {name: {measure: column(rows, measure) for measure in MEASURES} for name, rows in found.items() if any(all(row) for row in rows)}
@@ -353,21 +383,21 @@ def bench_preset(
     sources:str|Path, # Folder of SOURCES.tsv
 )->dict: # Its parts: `Preset`s by name
     "Sets of tasks by name."
-    if name == 'sweep': return dict(sweep=Preset(tuple(_sweep()), tuple(truth_paths(sources, split='dev')), seeds=(0,)))
+    if name == 'sweep': return dict(sweep=Preset(tuple(_sweep()), tuple(truth_paths(sources, split='dev')), seeds=(0,), part='sweep'))
     if name != 'truth': raise InputError(f'unknown preset {name!r}; choose from truth, sweep')
     paths, slow = tuple(truth_paths(sources, split='test')), truth_methods(backbone, fast=False)
-    return dict(fast=Preset(tuple(truth_methods(backbone).values()), paths), full=Preset(tuple(slow[m] for m in ('full', 'guidance_only', 'motiondirector')), paths[1::3][:8], seeds=(0,)))
+    return dict(fast=Preset(tuple(truth_methods(backbone).values()), paths, part='fast'), full=Preset(tuple(slow[m] for m in ('full', 'guidance_only', 'motiondirector')), paths[1::3][:8], seeds=(0,), part='full'))
 
 def tables(
     parts:dict, # Of `bench_preset`
-    folder:str|Path, # Of `run_bench`: a folder for each part
+    folder:str|Path, # Of `run_bench`
     digest:Callable, # Of `task_digest`
 )->dict: # {part: table of `collect`}, and what `--fast` costs: the same methods, paths and seed in both settings
     "The tables of a preset."
-    found = {part: collect(Path(folder)/part, preset, digest) for part, preset in parts.items()}
+    found = {part: collect(folder, preset, digest) for part, preset in parts.items()}
     if 'full' in parts:
         fast = {m.name: m for m in parts['fast'].methods}
-        same = collect(Path(folder)/'fast', replace(parts['full'], methods=tuple(fast[m.name] for m in parts['full'].methods)), digest)
+        same = collect(folder, replace(parts['full'], part='fast', methods=tuple(fast[m.name] for m in parts['full'].methods)), digest)
         found['full'].update({f'{name}, fast': columns for name, columns in same.items()})
     return {part: table for part, table in found.items() if table}
 
@@ -377,7 +407,7 @@ def report_preset(
     folder:str|Path, # Folder of the results
     *,
     sources:str='nbs/sources', # Folder of SOURCES.tsv
-    jobs:int=2, # Processes that work at a time; 0 computes nothing
+    workers:int=2, # Processes that work at a time; 0 computes nothing
     only:tuple=(), # Names or patterns of the methods to compute; empty takes all
     as_json:bool=False, # Print JSON alone
 )->int: # Exit status
@@ -386,16 +416,16 @@ def report_preset(
     parts = bench_preset(preset, backbone, sources)
     for pattern in only:
         if not any(fnmatch(m.name, pattern) for p in parts.values() for m in p.methods): raise InputError(f'unknown method {pattern!r}; choose from {", ".join(m.name for m in next(iter(parts.values())).methods)}')
-    if jobs:
+    if workers:
         try: load_feature_maps()
         except MissingScore as error: raise InputError(str(error)) from None
         for part, tasks in parts.items():
             wanted = replace(tasks, methods=tuple(m for m in tasks.methods if not only or any(fnmatch(m.name, pattern) for pattern in only)))
-            counts[part] = run_bench(wanted, folder/part, sources=sources, jobs=jobs, progress=lambda done, total, result: bar(part, done, total, {}))
+            counts[part] = run_bench(wanted, folder, sources=sources, workers=workers, progress=lambda done, total, result: bar(part, done, total, {}))
     found = tables(parts, folder, task_digest(backbone, sources))
     complete = 'fast' in found and all(np.isfinite(found['fast'].get(m, dict(ratio=np.array([np.nan])))['ratio']).all() for c in COMPARISONS for m in c[1:3])
     compared = compare(found['fast'], COMPARISONS) if complete else []
-    if compared and jobs: _log(folder/'fast', 'final table', comparisons=compared)
+    if compared and workers: _log(folder/'fast', 'final table', comparisons=compared)
     if as_json: click.echo(json.dumps(dict(counts=counts, tables={part: summary(rows) for part, rows in found.items()}, comparisons=compared), allow_nan=False))
     else:
         for part, rows in found.items(): click.echo(f'{part}\n{as_text(summary(rows))}\n')

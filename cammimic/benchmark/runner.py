@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['BASELINES', 'METHODS', 'TUNE_RATE', 'COLUMNS', 'build_method', 'method_facts', 'Setup', 'Task', 'chosen', 'plan',
-           'PeakMemory', 'task_digest_of', 'read_finished', 'run_one', 'run_tasks', 'tidy_table', 'write_table',
-           'read_table', 'keep_inputs', 'columns_of', 'command']
+           'PeakMemory', 'method_of', 'task_digest_of', 'finished_tasks', 'run_one', 'run_tasks', 'tidy_table',
+           'write_table', 'read_table', 'keep_inputs', 'columns_of', 'command']
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #862bd86f
-import contextlib, csv, ctypes, hashlib, io, json, sys, tempfile, threading, time
+import contextlib, csv, ctypes, io, json, sys, tempfile, threading, time
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,15 +18,15 @@ import click
 import numpy as np
 import torch
 
-from ..core import InputError
+from ..core import InputError, digest, read_csv
 from ..geometry.video import read_image, write_image, write_video
-from ..command import Progress, device_option, in_processes, json_option, loading_asked, loading_options, remark
+from ..parallel import Folder, TaskStore, in_processes, in_ray
+from ..command import Progress, device_option, json_option, loading_asked, loading_options, remark
 from ..dataset.records import Clip, Collection, Scene, read_collection
 from ..geometry.robust import measure_clip
 from ..model.backbone import Backbone
 from ..model.loading import load_as_asked, load_image_backbone
 from ..model.training import TrainingSettings
-from ..parallel import Folder, in_ray
 from ..metrics.camerascore import score_paths
 from ..metrics.statistics import as_text, summary
 from ..metrics.appearance import AppearanceScorer
@@ -172,8 +172,10 @@ def _bench(setup:Setup)->tuple:
 @lru_cache(16)
 def _reference(path:str, size:tuple, num_frames:int)->Reference: return Reference(*read_reference(path, size=size, num_frames=num_frames)[:2])
 
-def _method(task:Task)->Method:
-    "The method of a task."
+def method_of(
+    task:Task, # Clip, scene, method and seed
+)->Method: # Ready to run
+    "Build the method of a task on this worker's model."
     setup, (backbone, parts, _) = task.setup, _bench(task.setup)
     return build_method(task.method, backbone, image_model=setup.image_model, parts=parts, fast=setup.fast, steps=setup.steps)
 
@@ -184,17 +186,20 @@ def task_digest_of(
 )->str: # Twelve digits
     "What decides a result."
     facts = [method_facts(method), task.clip.sha256, task.clip.prompt, task.scene.sha256, task.scene.prompt, task.seed, task.setup.size, _COUNT]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return digest(json.dumps(facts, sort_keys=True), length=12)
 
-def read_finished(
-    task:Task, # A task
-    digest:str|None=None, # Digest it must have; None takes any
-)->dict|None: # Its result; None where there is none
-    "A finished task."
-    folder = Folder(task.setup.output)
-    try: found = json.loads(folder.read(f'{task.name}.json') or 'null')
-    except ValueError: return None
-    return found if isinstance(found, dict) and digest in (None, found.get('digest')) and folder.has(f'{task.name}.mp4') else None
+def finished_tasks(
+    tasks: list[Task],  # Of `plan`, all of one output
+) -> dict[str, dict]:  # Name -> result, of any digest
+    "Results that are there with their videos; those of version 0.1.0, one file each, are taken over."
+    if not tasks:
+        return {}
+    output = tasks[0].setup.output
+    store, videos = TaskStore(f"{output}/tasks.jsonl"), set(Folder(output).names("*/*.mp4"))
+    store.adopt("*/*.json")
+    found = store.read()
+    return {task.name: found[task.name] for task in tasks if task.name in found and f"{task.name}.mp4" in videos}
+
 
 def _score(task:Task, reference:Reference, image:np.ndarray, frames:np.ndarray)->dict:
     "Motion and looks of a result."
@@ -206,19 +211,17 @@ def _score(task:Task, reference:Reference, image:np.ndarray, frames:np.ndarray)-
 def run_one(
     task:Task, # A task
 )->dict: # Its result, or the reason there is none under 'error'
-    "Make a video, score it, write both."
+    "Make a video, write and score it."
     try:
-        setup, backbone, method = task.setup, _bench(task.setup)[0], _method(task)
-        if kept := read_finished(task, digest := task_digest_of(task, method)): return kept
+        setup, backbone, method = task.setup, _bench(task.setup)[0], method_of(task)
         folder, size = Path(setup.data), tuple(setup.size or backbone.sizes[0])
         reference, image = _reference(str(folder/'clips'/task.clip.file_name), size, backbone.num_frames), read_image(folder/'scenes'/task.scene.file_name, max_side=2048)
         with PeakMemory() as memory: frames = method.fit(reference, image, (task.clip.prompt, task.scene.prompt), seed=task.seed).generate()
         lora = method.costs.pop('lora_bytes', 0)
-        result = dict(task.facts, **_score(task, reference, image, frames), seconds=method.costs, peak_mb=round(memory.peak/2**20), lora_mb=round(lora/1e6, 3), digest=digest)
+        result = dict(task.facts, **_score(task, reference, image, frames), seconds=method.costs, peak_mb=round(memory.peak/2**20), lora_mb=round(lora/1e6, 3), digest=task_digest_of(task, method))
         with tempfile.TemporaryDirectory() as here:
             write_video(f'{here}/video.mp4', frames, fps=len(frames)/task.clip.duration)
             Folder(setup.output).write(f'{task.name}.mp4', Path(here, 'video.mp4').read_bytes())
-        Folder(setup.output).write(f'{task.name}.json', json.dumps(result).encode())
         return result
     except Exception as error: return dict(task.facts, error=f'{type(error).__name__}: {error}')
 
@@ -232,23 +235,27 @@ def run_tasks(
     "Do the tasks that are not done; those that fail are tried once more."
     left, begin, failed = _unfinished(tasks), time.perf_counter(), []
     kept, computed = len(tasks) - len(left), 0
+    store = TaskStore(f'{tasks[0].setup.output}/tasks.jsonl') if tasks else None
     def say(): progress(kept + computed, len(tasks), (time.perf_counter() - begin)/computed*(len(tasks) - kept - computed) if computed else None)
     for _ in range(2):
         failed = []
-        for task, result in (execute or partial(in_processes, workers=2))(run_one, left) if left else ():
+        for task, result in (execute or partial(in_processes, workers=2, in_order=False))(run_one, left) if left else ():
             result = result or dict(task.facts, error='its process was killed each time')
             if 'error' in result: failed.append((task, result))
-            else: computed += 1
+            else:
+                store.add(task.name, result)
+                computed += 1
             if progress is not None: say()
         left = [task for task, _ in failed]
+    if computed: store.compact()
     return dict(total=len(tasks), kept=kept, computed=computed, failed=[result for _, result in failed])
 
 def _unfinished(tasks:list)->list:
     "Tasks without a result of their digest."
-    methods, left = {}, []
+    methods, left, found = {}, [], finished_tasks(tasks)
     for task in tasks:
-        if task.method not in methods: methods[task.method] = _method(task)
-        if read_finished(task, task_digest_of(task, methods[task.method])) is None: left.append(task)
+        if task.method not in methods: methods[task.method] = method_of(task)
+        if found.get(task.name, {}).get('digest') != task_digest_of(task, methods[task.method]): left.append(task)
     return left
 
 COLUMNS = ('method', 'clip', 'scene', 'motion', 'speed', 'seed', 'ratio', 'displacement', 'camera_score', 'still_score', 'pairs', 'dino', 'text', 'ssim', 'features', 'seconds_motion', 'seconds_scene', 'seconds_sampling', 'peak_mb', 'lora_mb')
@@ -257,8 +264,7 @@ def tidy_table(
     tasks:list, # Of `plan`
 )->list: # One dictionary of `COLUMNS` for each finished task, in their order
     "The table of a run."
-    found = [result for task in tasks if (result := read_finished(task)) is not None]
-    return [{name: result.get(name) for name in COLUMNS} | {f'seconds_{phase}': result['seconds'].get(phase) for phase in ('motion', 'scene', 'sampling')} for result in found]
+    return [{name: result.get(name) for name in COLUMNS} | {f'seconds_{phase}': result['seconds'].get(phase) for phase in ('motion', 'scene', 'sampling')} for result in finished_tasks(tasks).values()]
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #ba5ab86c
 def write_table(
@@ -279,10 +285,10 @@ def read_table(
     if content is None: raise InputError(f'{output} has no results.csv; run cammimic bench first')
     words = ('method', 'clip', 'scene', 'motion', 'speed')
     try:
-        rows = list(csv.DictReader(io.StringIO(content.decode()), strict=True))
-        if any(set(row) != set(COLUMNS) or None in row.values() for row in rows): raise ValueError(f'its columns are not {", ".join(COLUMNS[:4])}, ...')
+        rows = read_csv(content, delimiter=',')
+        if any(set(row) != set(COLUMNS) for row in rows): raise ValueError(f'its columns are not {", ".join(COLUMNS[:4])}, ...')
         return [{name: value if name in words else None if value == '' else float(value) for name, value in row.items()} for row in rows]
-    except (ValueError, csv.Error) as error: raise InputError(f'{output}/results.csv is not a table of cammimic bench ({error}); run it again to write it anew') from error
+    except ValueError as error: raise InputError(f'{output}/results.csv is not a table of cammimic bench ({error}); run it again to write it anew') from error
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #b7d2e4f1
 def keep_inputs(
@@ -296,7 +302,7 @@ def keep_inputs(
     folder, size = Folder(setup.output), np.array(setup.size or backbone.sizes[0])
     size = tuple((size*max(1, 320//size[0])).tolist())
     with tempfile.TemporaryDirectory() as here:
-        credits = {row['file']: row for row in csv.DictReader(io.StringIO((folder.read('credits.csv') or b'').decode()))}
+        credits = {row['file']: row for row in read_csv(folder.read('credits.csv') or b'')}
         for found in dict.fromkeys(item for pair in pairs for item in pair):
             name = f'references/{found.id}.mp4' if isinstance(found, Clip) else f'scenes/{found.id}.jpg'
             credits[name] = dict(file=name, source=found.source, author=found.author, licence=found.licence)
@@ -337,10 +343,10 @@ def _seeds(text:str)->tuple: # Of a list with commas
     try: return tuple(dict.fromkeys(int(part) for part in text.split(',')))
     except ValueError: raise InputError(f'{text!r} is no list of seeds, such as 0,1,2') from None
 
-def _executor(ray:str|None, jobs:int, gpus:float)->Callable:
+def _executor(ray:str|None, workers:int, gpus:float)->Callable:
     "What runs the tasks."
-    if ray is None: return partial(in_processes, workers=jobs)
-    return partial(in_ray, workers=jobs, address=None if ray == 'local' else ray, num_gpus=gpus)
+    if ray is None: return partial(in_processes, workers=workers, in_order=False)
+    return partial(in_ray, workers=workers, address=None if ray == 'local' else ray, num_gpus=gpus)
 
 def _run_methods(setup:Setup, methods:tuple, seeds:tuple, pairs:list, execute:Callable|None)->tuple[dict, list]:
     "Run, or read what there is; counts and table."
@@ -367,7 +373,7 @@ def _run_methods(setup:Setup, methods:tuple, seeds:tuple, pairs:list, execute:Ca
 @click.option('--fast', is_flag=True, help='A fraction of the training and sampling steps.')
 @click.option('--train-steps', type=click.IntRange(1), metavar='N', help='Training steps of each stage; 150, or what --fast takes, if left out.')
 @click.option('--output', metavar='DIR', help='Folder of the results, which are kept and added to: a path or a URL of fsspec; nbs/results/PRESET for a preset.')
-@click.option('--jobs', type=click.IntRange(1), default=2, show_default=True, metavar='N', help='Processes that work at a time, one thread each.')
+@click.option('--jobs', 'workers', type=click.IntRange(1), default=2, show_default=True, metavar='N', help='Processes that work at a time, one thread each.')
 @click.option('--ray', metavar='local|ADDRESS', help='Run the tasks on Ray: a cluster of this machine, auto, or ray://HOST:PORT.')
 @click.option('--gpus', type=click.FloatRange(0), default=0, show_default=True, metavar='N', help='GPUs of a task on Ray, or a fraction of one.')
 @click.option('--table', is_flag=True, help='Compute nothing, print the table of what is there.')
@@ -375,16 +381,16 @@ def _run_methods(setup:Setup, methods:tuple, seeds:tuple, pairs:list, execute:Ca
 @click.option('--sources', default='nbs/sources', show_default=True, metavar='DIR', help='For a preset: folder of SOURCES.tsv, in a clone of the repository.')
 @click.option('--only', multiple=True, metavar='METHOD', help='For a preset: compute this method alone, or those of a pattern such as strength_*; may be given several times.')
 @json_option
-def command(*, data:str|None, methods:str, seeds:str, split:str, clips:int|None, scenes:int|None, image_model:str, backbone:str, device:str, fast:bool, train_steps:int|None, output:str|None, jobs:int, ray:str|None, gpus:float, table:bool, preset:str|None, sources:str, only:tuple, as_json:bool)->int|None:
+def command(*, data:str|None, methods:str, seeds:str, split:str, clips:int|None, scenes:int|None, image_model:str, backbone:str, device:str, fast:bool, train_steps:int|None, output:str|None, workers:int, ray:str|None, gpus:float, table:bool, preset:str|None, sources:str, only:tuple, as_json:bool)->int|None:
     "Run or go on with a benchmark, and print its tables."
     from transformers.utils import logging
     logging.disable_progress_bar()
     if (data is None) == (preset is None): raise InputError('give either --data, the folder of a collection, or --preset truth')
-    if preset is not None: return report_preset(preset, output or f'nbs/results/{preset}', sources=sources, jobs=0 if table else jobs, only=only, as_json=as_json)
+    if preset is not None: return report_preset(preset, output or f'nbs/results/{preset}', sources=sources, workers=0 if table else workers, only=only, as_json=as_json)
     if output is None: raise InputError('give --output, the folder of the results')
     setup = Setup(str(Path(data).absolute()), output if '://' in output else str(Path(output).absolute()), backbone, image_model, device, tuple(sorted(loading_asked().items())), fast=fast, steps=train_steps)
     pairs = chosen(read_collection(data), split=split, clips=clips, scenes=scenes)
-    with contextlib.redirect_stdout(sys.stderr): counts, rows = _run_methods(setup, _names(methods), _seeds(seeds), pairs, None if table else _executor(ray, jobs, gpus))  # Ray prints what befell its workers
+    with contextlib.redirect_stdout(sys.stderr): counts, rows = _run_methods(setup, _names(methods), _seeds(seeds), pairs, None if table else _executor(ray, workers, gpus))  # Ray prints what befell its workers
     for failure in counts['failed']: remark(f'{failure["method"]}, {failure["clip"]} with {failure["scene"]}, seed {failure["seed"]}: {failure["error"]}')
     found = summary(columns_of(rows)) if rows else {}
     if as_json: click.echo(json.dumps(dict(counts, table=f'{output}/results.csv', methods=found), allow_nan=False))

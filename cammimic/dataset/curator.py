@@ -16,16 +16,15 @@ from collections import deque
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Callable, Iterator
 
 import av
 import numpy as np
 
-from ..core import InputError, atomic_path
+from ..core import InputError, digest, require_extra
 from ..geometry.video import decode_frames, open_container, write_video
-from ..command import in_processes
+from ..parallel import TaskStore, in_processes
 from .records import CONTENTS, LICENCE, SPLITS, Clip, clip_facts, measured_facts, read_rows, split_free, write_rows
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #ee6acdcf
@@ -83,13 +82,12 @@ def find_scenes(
     path:str|Path, # Video file
 )->list[tuple[float, float]]: # Start and end of each scene, seconds after the first frame
     "Scenes between cuts."
-    try: from scenedetect import AdaptiveDetector, FrameTimecode
-    except ImportError: raise InputError("cutting at scene changes needs PySceneDetect: pip install 'cammimic[dataset]'") from None
-    detector, recent, bounds, time = AdaptiveDetector(), deque(maxlen=16), [0.], None
+    scenedetect = require_extra('scenedetect', 'dataset', 'cutting at scene changes', package='PySceneDetect')
+    detector, recent, bounds, time = scenedetect.AdaptiveDetector(), deque(maxlen=16), [0.], None
     with closing(stream_frames(path, max_side=256)) as source:
         for number, (time, frame) in enumerate(source):
             recent.append((number, time))
-            bounds += [dict(recent)[cut.frame_num] for cut in detector.process_frame(FrameTimecode(number, 25.), frame[..., ::-1])]
+            bounds += [dict(recent)[cut.frame_num] for cut in detector.process_frame(scenedetect.FrameTimecode(number, 25.), frame[..., ::-1])]
     if time is None: raise InputError(f'{path} holds no picture that can be decoded: it is truncated or damaged')
     last = recent[-1][1] + (recent[-1][1] - recent[0][1])/max(1, len(recent)-1)
     return list(zip(bounds, [*bounds[1:], last]))
@@ -198,8 +196,7 @@ def frame_hashes(
     path:str|Path, # Video file
 )->str: # Hexadecimal, joined by '-'
     "Perceptual hashes of a clip's first, middle and last frame."
-    try: from imagehash import phash
-    except ImportError: raise InputError("finding duplicates needs ImageHash: pip install 'cammimic[dataset]'") from None
+    phash = require_extra('imagehash', 'dataset', 'finding duplicates', package='ImageHash').phash
     from PIL import Image
     frames = [frame for _, frame in stream_frames(path, max_side=256)]
     return '-'.join(str(phash(Image.fromarray(frames[k]))) for k in (0, len(frames)//2, -1))
@@ -250,12 +247,11 @@ def list_videos(
 
 def _key(path:Path, settings:CurationSettings)->str:
     "Digest of a video's size, ends and settings: a film is not read for it."
-    digest = blake2b(json.dumps([path.stat().st_size, asdict(settings)]).encode(), digest_size=6)
     with open(path, 'rb') as stream:
-        digest.update(stream.read(1 << 20))
+        first = stream.read(1 << 20)
         stream.seek(max(0, path.stat().st_size - (1 << 20)))
-        digest.update(stream.read())
-    return digest.hexdigest()
+        last = stream.read()
+    return digest(json.dumps([path.stat().st_size, asdict(settings)]), first, last, length=12)
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #74c60c79
 def _curate_file(path:Path, *, work:Path, settings:CurationSettings)->dict:
@@ -327,10 +323,9 @@ def add_videos(
 )->dict: # Numbers 'added', 'kept', 'rejected'; 'failed': sentences about videos that could not be used
     "Turn footage into clips of a collection, going on where an earlier run was stopped."
     folder, videos = Path(folder), list_videos(videos, without=folder)
-    rows, report, counts = {row.id: row for row in read_rows(folder, 'clips')}, _read_report(folder), dict(added=0, kept=0, rejected=0, failed=[])
-    def save():
-        write_rows(folder, 'clips', [rows[name] for name in sorted(rows)])
-        with atomic_path(folder/_REPORT) as part: part.write_text(''.join(json.dumps(entry) + '\n' for entry in report.values()))
+    rows, report, counts = {row.id: row for row in read_rows(folder, 'clips')}, TaskStore(folder/'curation.jsonl', key='video'), dict(added=0, kept=0, rejected=0, failed=[])
+    report.read()  # something else of this name is told of before any work
+    def save(): write_rows(folder, 'clips', [rows[name] for name in sorted(rows)])
     try:
         for done, (path, found) in enumerate(in_processes(partial(_curate_file, work=folder/'.curator', settings=settings), videos, workers=workers), 1):
             found = found or dict(error=f'{path.name}: the process that read this video died; it may be damaged, or there is too little memory')
@@ -339,15 +334,10 @@ def add_videos(
                 except InputError as error: found = dict(error=str(error))
                 else: counts.update(added=counts['added']+added, kept=counts['kept']+kept, rejected=counts['rejected']+len(found['rejected']))
             if 'error' in found: counts['failed'].append(found['error'])
-            report[path.name] = dict(video=path.name, **{name: found[name] for name in ('seconds', 'rejected', 'error') if name in found})
+            report.add(path.name, {name: found[name] for name in ('seconds', 'rejected', 'error') if name in found})
             if progress is not None: progress('curating', done, len(videos), {})
             if done % 20 == 0: save()
-    finally: save()
+    finally:
+        save()
+        report.compact()
     return counts
-
-_REPORT = 'curation.jsonl'
-
-def _read_report(folder:Path)->dict:
-    "What earlier runs said of each video."
-    try: return {entry['video']: entry for entry in map(json.loads, (folder/_REPORT).read_text().splitlines())}
-    except (OSError, ValueError, KeyError): return {}

@@ -18,10 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Callable
 from ..core import InputError, atomic_path, check_output, file_digest, read_csv
-from ..command import Commands, Progress, in_processes, json_option, report, seed_option
+from ..command import Commands, Progress, json_option, report, seed_option
 from ..geometry.video import write_image, write_video
 from ..geometry.path import CameraPath, LABELS
 from ..geometry.render import camera_rotation, panorama_view, path_of_views, progress_of, render_views, view_homography, views_window
+from ..parallel import in_processes
 from ..geometry.sources import read_sources, source_picture
 from .records import CONTENTS, Clip, Collection, Combination, MOTIONS, SPEEDS, Scene, check_collection, clip_facts, clutter, complexity_of, pixel_class, plot_statistics, read_collection, read_rows, split_free, statistics, write_card, write_rows
 from .curator import CAPTION_MODEL, CurationSettings, Provenance, add_videos, load_captioner

@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator
 from ..core import InputError, PALETTE, atomic_path, file_digest, is_inside
-from ..command import in_processes
 from ..geometry.video import read_image, read_video
 from ..geometry.path import CameraPath, LABELS
 from ..geometry.robust import measure_clip
+from ..parallel import in_processes
 
 # %% ../../nbs/4_dataset/01_records.ipynb #cfd94c21
 HUMAN_MOTIONS = ('dolly in', 'dolly out', 'dolly zoom', 'truck left', 'truck right', 'orbit', 'handheld')

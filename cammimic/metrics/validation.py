@@ -10,8 +10,8 @@ __all__ = ['SIZE', 'NUM_FRAMES', 'read_photos', 'validation_clip', 'object_task'
 # %% ../../nbs/2_metrics/05_validation.ipynb #0f5d1e1b
 import argparse, json, os, sys, time
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Callable
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from ..core import InputError, atomic_path
 from ..geometry.video import read_image, read_video
 from ..geometry.homography import corner_error, detect_features, estimate_pair, sift_ransac
+from ..parallel import TaskStore, in_processes
 from ..geometry.path import CameraPath, matrix_exp, matrix_log, to_normalised, to_pixels
 from ..geometry.robust import measure_clip
 from ..geometry.render import Degradation, degrade, layered_scene, paste_objects, path_of_views, random_objects, random_views, render_truck, render_views
@@ -66,9 +67,8 @@ _WAYS = {'dark 10 %': Degradation(brightness=.1, noise=2., quality=90), 'dark 5 
     'blur 3 px': Degradation(blur=3., noise=2., quality=90), 'noise 25': Degradation(noise=25., quality=90), 'JPEG 8': Degradation(noise=2., quality=8), 'exposure to 30 %': Degradation(exposure=.3, noise=2., quality=90)}
 _PHOTOS = {}
 
-def _start(folder:str)->None:
-    "Prepare a worker: one thread, the photographs in memory."
-    cv2.setNumThreads(1)
+def _start(folder: str) -> None:
+    "Prepare a worker: the photographs in memory."
     _PHOTOS.update(read_photos(folder))
 
 def _rounded(values)->list: return [None if not np.isfinite(v) else round(float(v), 4) for v in values]
@@ -249,40 +249,43 @@ def _tasks(preset:str, clips:int, shared:str='')->list:
     function = dict(objects=object_task, degraded=degraded_task, parallax=parallax_task)[preset]
     return [(json.dumps([preset, cell, seed]), function, (cell, seed)) for seed in range(clips) for cell in cells]
 
-def _run(task:tuple)->dict: return dict(task=task[0], **task[1](*task[2]))
+def _run(task: tuple) -> dict:
+    return task[1](*task[2])
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #bfbbe521
 def run_preset(
-    preset:str, # objects, degraded, parallax, scores, retrieval, real or truth
-    output:str|Path, # Folder for PRESET.jsonl, one line a task; lines that are there are kept
+    preset: str,  # objects, degraded, parallax, scores, retrieval, real or truth
+    output: str | Path,  # Folder for PRESET.jsonl, one line a task; lines that are there are kept
     *,
-    photos:str|Path, # Folder of photographs
-    clips:int=_CLIPS, # Clips in a cell
-    jobs:int=2, # Processes
-    shared:str|Path='', # Folder with `videos` and `homography_gt`, for the presets real and truth
-    progress:object=None, # Called as progress(done, total) after each task
-)->list: # All results of the preset
-    "Run what is missing of a preset; each task is written when it ends, so a run that was cut off goes on."
-    path = Path(output)/f'{preset}.jsonl'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    results = read_results(path)
-    with atomic_path(path) as part: part.write_text(''.join(json.dumps(result) + '\n' for result in results))  # without a line that was cut off
-    known, tasks = {result['task'] for result in results}, _tasks(preset, clips, str(shared))
-    missing = [task for task in tasks if task[0] not in known]
-    with path.open('a') as file, get_context('spawn').Pool(jobs, _start, (str(photos),)) as pool:
-        for result in pool.imap_unordered(_run, missing):
-            file.write(json.dumps(result) + '\n'); file.flush()
-            results.append(result)
-            if progress is not None: progress(len(results), len(tasks))
-    return results
+    photos: str | Path,  # Folder of photographs
+    clips: int = _CLIPS,  # Clips in a cell
+    workers: int = 2,  # Processes
+    shared: str | Path = "",  # Folder with `videos` and `homography_gt`, for the presets real and truth
+    progress: Callable | None = None,  # Called as progress(done, total) after each task
+) -> list[dict]:  # All results of the preset
+    "Run what is pending of a preset; each task is written when it ends, so a run that was cut off goes on."
+    store = TaskStore(Path(output) / f"{preset}.jsonl")
+    tasks = {task[0]: task for task in _tasks(preset, clips, str(shared))}
+    pending = store.pending(dict.fromkeys(tasks))
+    done = len(tasks) - len(pending)
+    begin = dict(initializer=_start, initargs=(str(photos),))
+    for task, result in in_processes(
+        _run, [tasks[name] for name in pending], workers=workers, in_order=False, **begin
+    ):
+        if result is None:
+            continue  # its process died; the next run tries it again
+        store.add(task[0], result)
+        done += 1
+        if progress is not None:
+            progress(done, len(tasks))
+    return read_results(store.place)
+
 
 def read_results(
-    path:str|Path, # File of `run_preset`; one that is not there gives nothing
-)->list: # One dictionary a task; a line cut off while writing is left out
+    path: str | Path,  # File of `run_preset`; one that is not there gives nothing
+) -> list[dict]:  # One dictionary a task; a line cut off while writing is left out
     "Stored results."
-    if not Path(path).exists(): return []
-    lines = Path(path).read_text().splitlines()
-    return [json.loads(line) for line in lines if line.endswith('}')]
+    return [*TaskStore(path).read().values()]
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #5fbc5b49
 _FAIL = 5. # pixels of corner error above which a pair has failed
@@ -321,6 +324,7 @@ def time_estimators(
     repeats:int=7, # Runs of each
 )->dict: # Seconds a clip of 16 frames: medians and all runs, by clip and way
     "Time the robust estimator against the plain loop that detects features anew for every pair, on one thread, in turn."
+    cv2.setNumThreads(1)
     _start(str(photos))
     def anew(frames): return [estimate_pair(detect_features(a), detect_features(b)) for a, b in zip(frames, frames[1:])]
     clips = {'clean': dict(), 'two objects, 40 %': dict(share=.4, count=2, anywhere=True), 'one object, 60 %': dict(share=.6), 'dark 5 %': dict(how=_WAYS['dark 5 %']), 'low texture': dict(how=_WAYS['low texture'])}
@@ -353,7 +357,7 @@ def main(
         for preset in values.presets:
             say = lambda done, total: print(f'\r{preset}: {done} of {total}', end='' if done < total else '\n', file=sys.stderr, flush=True)
             if preset == 'time': time_estimators(values.output, photos=values.photos)
-            else: run_preset(preset, values.output, photos=values.photos, clips=values.clips, jobs=values.jobs, shared=values.shared, progress=say)
+            else: run_preset(preset, values.output, photos=values.photos, clips=values.clips, workers=values.jobs, shared=values.shared, progress=say)
     except InputError as error: sys.exit(f'cammimic.metrics.validation: {error}')
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #f5852672
