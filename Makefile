@@ -2,6 +2,7 @@
 # make test   everything that CI runs; make test STEPS="lint notebooks" for some of it
 # make test-all  the same with nothing shortened, and every notebook as Colab runs it: hours; CI runs it every night
 # make run    restart the notebooks, run them top to bottom and store their outputs; make run NB=01_video for one
+# make export  clean and format the notebooks and tools, and write the package from them
 # make docs   the site, into _docs/
 # make readme README.md from nbs/index.ipynb
 # make clean  remove what the other targets made
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test test-all run docs readme install clean
+.PHONY: help demo test test-all run export docs readme install clean
 help:
 	@sed -n 's/^# //p' Makefile
 
@@ -41,6 +42,11 @@ test-all: $(READY)
 
 run: $(READY)
 	@$(BIN)/python tools/run_notebooks.py $(NB)
+
+export: $(READY)
+	@$(BIN)/ruff check --fix --quiet nbs tools experiments setup.py && $(BIN)/ruff format --quiet nbs tools experiments setup.py
+	@$(BIN)/nbdev_clean
+	@$(BIN)/python tools/export.py
 
 docs: $(READY)
 	@$(BIN)/python tools/docs.py

@@ -12,7 +12,6 @@ import colab, forks, readme, run_notebooks
 from project import CONFIG, ENV, HEAVY, PACKAGE, PICTURE_LIMIT, ROOT, call, cells, exported_module, notebooks, packages, pins, room
 
 NAME = CONFIG['lib_name']
-LINT = 'E9,F401,F821,F822,F823'
 TRANSFER = '--num-frames 4 --train-steps 2 --steps 2 --seed 0' # Makes a transfer tiny
 PACKAGE_LIMIT = 30_000_000 # Bytes of the wheel; the embedded backbone may take 20 MB of them
 NOTEBOOK_TIMEOUT = 1200
@@ -54,7 +53,7 @@ def step_clean(full):
     "Notebooks clean, modules in sync with them"
     with tempfile.TemporaryDirectory(prefix=f'{NAME}-export-') as folder:
         copy = Path(folder)
-        shutil.copy(ROOT/'settings.ini', copy)
+        for name in ('settings.ini', 'ruff.toml'): shutil.copy(ROOT/name, copy)
         for path in notebooks():
             (copy/path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy/path.relative_to(ROOT))
@@ -62,7 +61,7 @@ def step_clean(full):
         shutil.copy(PACKAGE/'__init__.py', copy/PACKAGE.name)
         env = dict(ENV, XDG_CONFIG_HOME=folder)
         run(Path(sys.executable).with_name('nbdev_clean'), cwd=copy, env=env)
-        run(Path(sys.executable).with_name('nbdev_export'), cwd=copy, env=env)
+        run(sys.executable, ROOT/'tools/export.py', copy, env=env)
         require([*differences(copy), *large_pictures(), *colab.problems(notebooks())])
     return f'{len(notebooks())} notebooks'
 
@@ -77,7 +76,7 @@ def differences(copy):
     for path in sorted(here | there):
         if path.name == '__init__.py' and path not in there: continue
         if path not in there: yield f'{path} is exported by no notebook'
-        elif path not in here or (ROOT/path).read_bytes() != (copy/path).read_bytes(): yield f'{path} is out of sync with its notebook: run nbdev_export'
+        elif path not in here or (ROOT/path).read_bytes() != (copy/path).read_bytes(): yield f'{path} is out of sync with its notebook: run make export'
 
 def large_pictures():
     "Pictures over the limit, in the outputs of notebooks and among the stored results."
@@ -93,8 +92,10 @@ def large_pictures():
             yield f'{path.relative_to(ROOT)} has over {PICTURE_LIMIT} bytes: use write_image with max_bytes'
 
 def step_lint(full):
-    "No undefined or unused name"
-    run(sys.executable, '-m', 'ruff', 'check', '--isolated', '--no-cache', '--quiet', '--output-format', 'concise', '--select', LINT, PACKAGE.name, 'tools', 'setup.py')
+    "Notebooks, package and tools checked and formatted as ruff.toml says"
+    ruff = (sys.executable, '-m', 'ruff')
+    run(*ruff, 'check', '--no-cache', '--quiet', '--output-format', 'concise', '.')
+    run(*ruff, 'format', '--no-cache', '--quiet', '--check', '.')
 
 def is_light(path):
     "Whether the module of a notebook must import none of the heavy packages: geometry, scores of motion, command line."
@@ -135,6 +136,11 @@ def step_import(full):
 def step_site(full):
     "The site renders, with a page for each notebook and no broken link"
     return run(sys.executable, ROOT/'tools/docs.py').strip().splitlines()[-1]
+
+def step_graph(full):
+    "Rooms import downwards only, by name, and are drawn as they are"
+    return run(sys.executable, ROOT / "tools/graph.py").strip().splitlines()[-1]
+
 
 def step_readme(full):
     "README.md is what nbs/index.ipynb gives"
@@ -260,6 +266,7 @@ STEPS = {
     "install": step_install,
     "clean": step_clean,
     "lint": step_lint,
+    "graph": step_graph,
     "import": step_import,
     "readme": step_readme,
     "notebooks": step_notebooks,
