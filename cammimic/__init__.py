@@ -1,7 +1,7 @@
 """Give an image the camera motion of a reference clip.
 
-The names below come from their rooms when they are first used, so that `import cammimic` takes no time. Modules that stood
-at another place in version 0.1.0 can still be imported from there.
+The names below come from their rooms when they are first used, so that `import cammimic` takes no time. Modules
+of version 0.1.0 can still be imported under their old names.
 """
 
 import sys as _sys
@@ -109,7 +109,9 @@ class _MovedModules(_MetaPathFinder, _Loader):
 
     def create_module(self, spec: object) -> _ModuleType:
         home = f"{__name__}.{_MOVED[spec.name.rpartition('.')[2]]}"
-        _warnings.warn(f"{spec.name} is {home} now; import from there, or from {__name__}", DeprecationWarning, stacklevel=2)
+        _warnings.warn(
+            f"{spec.name} is {home} now; import from there, or from {__name__}", DeprecationWarning, stacklevel=2
+        )
         self.spec = _import_module(home).__spec__
         return _sys.modules[home]
 

@@ -1,9 +1,8 @@
 """The app in a real browser, from the first click to the download: python tools/app_page.py [--output nbs/results/app]
 
-`cammimic app` is started, a clip and a picture are brought (by the chooser and by dropping), bad ones are refused, every panel is
-compared with what it should show, a video is made, broken off, made again and downloaded, and the server is ended by Ctrl-C.
-With --output the video is made with --fast instead of a few steps, and pictures are kept.
-"""
+`cammimic app` is started, a clip and a picture are brought (by the chooser and by dropping), bad ones are refused,
+every panel is compared with what it should show, a video is made, broken off, made again and downloaded, and the server
+is ended by Ctrl-C. With --output the video is made with --fast instead of a few steps, and pictures are kept."""
 
 import base64
 import contextlib
@@ -195,12 +194,13 @@ class Visitor:
         return waits
 
     def exact(self, picture, path, frames=(0, 7, 15)):
-        "Least PSNR, in dB, between the preview as the browser shows it and the weak video, where both show the picture."
+        """Least PSNR, in dB, between the preview as the browser shows it and the weak video, where both show the
+        picture."""
         import cv2
         import numpy as np
 
-        from cammimic.geometry.weak_video import weak_video
         from cammimic.geometry.video import read_image
+        from cammimic.geometry.weak_video import weak_video
 
         weak = weak_video(read_image(picture, max_side=1280), path, size=SIZE, supersample=2)
         window = ".cm-panel:nth-of-type(2) .cm-window{position:fixed!important;left:0;top:0;z-index:99}"
@@ -294,8 +294,8 @@ class Visitor:
 
     def download(self):
         "Take away every file; its name and size."
-        from cammimic.model.motion import Motion
         from cammimic.geometry.video import probe_video
+        from cammimic.model.motion import Motion
 
         got = {}
         target = self.folder / "got"

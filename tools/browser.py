@@ -1,4 +1,5 @@
-"""What the walks through pages share: a Chromium, and states of a page that are awaited, however long a busy machine takes.
+"""What the walks through pages share: a Chromium, and states of a page that are awaited, however long a busy machine
+takes.
 
 Nothing here sleeps or counts polls. A state that has not come after `WAIT` seconds is named in the error.
 """

@@ -1,8 +1,7 @@
 """Processes that are forks of one which has imported torch and its like already, so that they need not.
 
-A zygote is single-threaded: it imports, and then forks a child for each job that comes on its stdin. Only on Linux: elsewhere
-a fork is not there or not safe.
-"""
+A zygote is single-threaded: it imports, and then forks a child for each job that comes on its stdin. Only on Linux:
+elsewhere a fork is not there or not safe."""
 
 import ast
 import atexit
@@ -35,7 +34,8 @@ class Nothing:
 
 
 def heavy_imports():
-    "What the package's modules import from the heavy packages, anywhere in them: pairs of a module and a name, or None."
+    """What the package's modules import from the heavy packages, anywhere in them: pairs of a module and a name, or
+    None."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -61,7 +61,8 @@ def preload():
 
 
 def work(function, job):
-    "In a fork: a session of its own, no input, everything it says into a file; then the job, or a command in its place."
+    """In a fork: a session of its own, no input, everything it says into a file; then the job, or a command in its
+    place."""
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
     log = os.open(job["log"], os.O_WRONLY)

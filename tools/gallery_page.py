@@ -1,8 +1,7 @@
 """The gallery of a small benchmark in a real browser: python tools/gallery_page.py [--output nbs/results/gallery]
 
-A made-up benchmark, whose methods copy the camera's motion wholly, in part and not at all, is opened from disk in Chromium.
-With --output the gallery of nbs/results/bench is looked at, too, and pictures are kept.
-"""
+A made-up benchmark, whose methods copy the camera's motion wholly, in part and not at all, is opened from disk in
+Chromium. With --output the gallery of nbs/results/bench is looked at, too, and pictures are kept."""
 
 import json
 import sys
@@ -18,6 +17,7 @@ MOVES = {"pan right": dict(yaw=14), "tilt up": dict(pitch=7), "roll right": dict
 NUM_SCENES = 5
 NUM_FRAMES = 16
 CLIPS = ("pan 0", "roll2", "tilt1")  # In the order of the page
+# Most seconds between the videos of a row, until the first of them ends
 APART = """film => new Promise(done => {
   const films = [...film.closest('.group').querySelectorAll('video')];
   let most = 0, before = film.currentTime;
@@ -29,7 +29,7 @@ APART = """film => new Promise(done => {
     requestAnimationFrame(look);
   };
   look();
-})"""  # Most seconds between the videos of a row, until the first of them ends
+})"""
 
 
 def score(c, s, m, share, method):
@@ -45,9 +45,10 @@ def score(c, s, m, share, method):
 
 
 def benchmark(folder):
-    "A folder as `cammimic bench` leaves it: three clips, five scenes, four methods; one method has no video of one clip."
-    from cammimic.geometry.render import CameraMove, render_photo
+    """A folder as `cammimic bench` leaves it: three clips, five scenes, four methods; one method has no video of one
+    clip."""
     from cammimic.benchmark.runner import COLUMNS, write_table
+    from cammimic.geometry.render import CameraMove, render_photo
     from cammimic.geometry.video import read_image, write_image, write_video
 
     photos = [read_image(path) for path in sorted((ROOT / "nbs/sources/large").glob("*.jpg"))[:NUM_SCENES]]

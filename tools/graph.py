@@ -1,15 +1,13 @@
 """Who imports whom: the rooms of the package, checked and drawn.
 
-A module imports from the rooms above its own and from lower numbers of its own room, by name, never `*`, never a private
-name, and sets no attribute on what belongs to another module. The cells that test it follow the same rule, and may import
-the module itself. The drawing stands in CONTRIBUTING.md; --write draws it anew.
-"""
+A module imports from the rooms above its own and from lower numbers of its own room, by name, never `*`, never a
+private name, and sets no attribute on what belongs to another module. The cells that test it follow the same rule, and
+may import the module itself. The drawing stands in CONTRIBUTING.md; --write draws it anew."""
 
 import argparse
 import ast
 import re
 import sys
-
 
 from project import CONFIG, MODULE_ROOMS, ROOT, cells, exported_module, notebooks
 
@@ -86,7 +84,9 @@ def problems():
                     if name == "*" or name.startswith("_"):
                         yield f"{where} imports {name} from {module}: import public names, one by one"
             if exported:
-                yield from (f"{where} sets {found}, which belongs to another module" for found in foreign_attributes(tree))
+                yield from (
+                    f"{where} sets {found}, which belongs to another module" for found in foreign_attributes(tree)
+                )
         if exported_module(path) and path.parent.name == "1_geometry":
             yield from (f"{where} imports {found}" for found in heavy_imports(path))
 

@@ -1,8 +1,8 @@
-"""Walks through pages again and again on a busy machine: python tools/repeat.py [study gallery app site] [--times 20] [--busy 2]
+"""Walks through pages again and again on a busy machine: python tools/repeat.py [study gallery app site] [--times 20]
+[--busy 2]
 
-Each walk runs --times times in a row while --busy processes keep the cores occupied. None of them may fail. `site` looks at the
-pages that tools/docs.py has rendered.
-"""
+Each walk runs --times times in a row while --busy processes keep the cores occupied. None of them may fail. `site`
+looks at the pages that tools/docs.py has rendered."""
 
 import argparse
 import contextlib

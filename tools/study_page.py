@@ -1,8 +1,8 @@
-"""A study taken in a real browser, from the first click to the analysis: python tools/study_page.py [--output nbs/results/study]
+"""A study taken in a real browser, from the first click to the analysis: python tools/study_page.py [--output
+nbs/results/study]
 
-Eight made-up people answer about three examples: with the mouse, with the keyboard, on a phone, with a reload in the middle,
-one of them without reading. What the analysis says must be what they chose. axe-core looks at every screen.
-"""
+Eight made-up people answer about three examples: with the mouse, with the keyboard, on a phone, with a reload in the
+middle, one of them without reading. What the analysis says must be what they chose. axe-core looks at every screen."""
 
 import contextlib
 import functools
@@ -130,7 +130,8 @@ def served(folder):
 
 
 def first_person(one, output, findings):
-    "With the mouse, from disk: forgets an answer, reloads in the middle, stops and goes on, deletes everything at the end."
+    """With the mouse, from disk: forgets an answer, reloads in the middle, stops and goes on, deletes everything at the
+    end."""
     page = one.page
     look(page, "start", findings)
     one.begin()

@@ -1,106 +1,184 @@
 """Everything that must hold, step by step; `make test` and CI run it.
 
 The last line is `N passed, N failed`. It counts notebooks; any other step that fails counts as one failure more, and is
-named above. With step names as arguments only those run. With --all (`make test-all`, every night) nothing is shortened: more
-damaged files, a kill in each phase, whole walks through the pages, all notebooks for Colab.
-"""
-import argparse, base64, importlib.metadata, json, os, re, shutil, subprocess, sys, tarfile, tempfile, time, traceback, venv, zipfile
+named above. With step names as arguments only those run. With --all (`make test-all`, every night) nothing is
+shortened: more damaged files, a kill in each phase, whole walks through the pages, all notebooks for Colab."""
+
+import argparse
+import base64
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import traceback
+import venv
+import zipfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-import colab, forks, readme, run_notebooks
-from project import CONFIG, ENV, HEAVY, PACKAGE, PICTURE_LIMIT, ROOT, call, cells, exported_module, notebooks, packages, pins, room
 
-NAME = CONFIG['lib_name']
-TRANSFER = '--num-frames 4 --train-steps 2 --steps 2 --seed 0' # Makes a transfer tiny
-PACKAGE_LIMIT = 30_000_000 # Bytes of the wheel; the embedded backbone may take 20 MB of them
+import colab
+import forks
+import readme
+import run_notebooks
+from project import (
+    CONFIG,
+    ENV,
+    HEAVY,
+    PACKAGE,
+    PICTURE_LIMIT,
+    ROOT,
+    call,
+    cells,
+    exported_module,
+    notebooks,
+    packages,
+    pins,
+    room,
+)
+
+NAME = CONFIG["lib_name"]
+TRANSFER = "--num-frames 4 --train-steps 2 --steps 2 --seed 0"  # Makes a transfer tiny
+PACKAGE_LIMIT = 30_000_000  # Bytes of the wheel; the embedded backbone may take 20 MB of them
 NOTEBOOK_TIMEOUT = 1200
-LIGHT = ('metrics.camerascore', 'metrics.scoring', 'app.preview', 'app.measuring_commands', 'app.generating_commands', 'app.cli')
-LONG = 3600 # Seconds that a command may take, however busy the machine is
+LIGHT = (
+    "metrics.camerascore",
+    "metrics.scoring",
+    "app.preview",
+    "app.measuring_commands",
+    "app.generating_commands",
+    "app.cli",
+)
+LONG = 3600  # Seconds that a command may take, however busy the machine is
 
-class Failed(Exception): pass
+
+class Failed(Exception):
+    pass
+
 
 def run(*command, cwd=ROOT, env=ENV, timeout=LONG):
     "What a command prints; `Failed` with the end of it if its status is not 0."
-    name = ' '.join(Path(str(part)).name if os.sep in str(part) else str(part) for part in command)
-    try: status, said = call(*command, cwd=cwd, env=env, timeout=timeout)
-    except TimeoutError as failure: raise Failed(f'{name}: {failure}') from None
-    if status: raise Failed(f'{name} ended with status {status}\n{said[-4000:].rstrip()}')
+    name = " ".join(Path(str(part)).name if os.sep in str(part) else str(part) for part in command)
+    try:
+        status, said = call(*command, cwd=cwd, env=env, timeout=timeout)
+    except TimeoutError as failure:
+        raise Failed(f"{name}: {failure}") from None
+    if status:
+        raise Failed(f"{name} ended with status {status}\n{said[-4000:].rstrip()}")
     return said
 
+
 def require(problems):
-    if problems := list(problems): raise Failed('\n'.join(problems))
+    if problems := list(problems):
+        raise Failed("\n".join(problems))
+
 
 def agree(python):
-    "`Failed` if packages lack or contradict one another. That decord's wheel names no platform in its metadata is no matter."
-    try: run(python, '-m', 'pip', '--disable-pip-version-check', 'check')
-    except Failed as failure: require(line for line in str(failure).splitlines()[1:] if not line.startswith('decord ') or 'platform' not in line)
+    """`Failed` if packages lack or contradict one another. That decord's wheel names no platform in its metadata is no
+    matter."""
+    try:
+        run(python, "-m", "pip", "--disable-pip-version-check", "check")
+    except Failed as failure:
+        require(
+            line for line in str(failure).splitlines()[1:] if not line.startswith("decord ") or "platform" not in line
+        )
+
 
 def step_install(full):
     "Installed as pinned"
     agree(sys.executable)
+
     def off():
         for name, version in pins().items():
-            try: found = importlib.metadata.version(name).partition('+')[0]
-            except importlib.metadata.PackageNotFoundError: continue # Not for this platform
-            if found != version: yield f'{name} should be {version}, and is {found}'
+            try:
+                found = importlib.metadata.version(name).partition("+")[0]
+            except importlib.metadata.PackageNotFoundError:
+                continue  # Not for this platform
+            if found != version:
+                yield f"{name} should be {version}, and is {found}"
+
     require(off())
-    where = Path(run(sys.executable, '-c', f'import {NAME}; print({NAME}.__file__)', cwd=tempfile.gettempdir()).strip())
-    if where.parent != PACKAGE: raise Failed(f'{NAME} is imported from {where.parent}, not from this repository')
-    return f'{len(pins())} packages'
+    where = Path(run(sys.executable, "-c", f"import {NAME}; print({NAME}.__file__)", cwd=tempfile.gettempdir()).strip())
+    if where.parent != PACKAGE:
+        raise Failed(f"{NAME} is imported from {where.parent}, not from this repository")
+    return f"{len(pins())} packages"
+
 
 def step_clean(full):
     "Notebooks clean, modules in sync with them"
-    with tempfile.TemporaryDirectory(prefix=f'{NAME}-export-') as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{NAME}-export-") as folder:
         copy = Path(folder)
-        for name in ('settings.ini', 'ruff.toml'): shutil.copy(ROOT/name, copy)
+        for name in ("settings.ini", "ruff.toml"):
+            shutil.copy(ROOT / name, copy)
         for path in notebooks():
-            (copy/path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy/path.relative_to(ROOT))
-        (copy/PACKAGE.name).mkdir()
-        shutil.copy(PACKAGE/'__init__.py', copy/PACKAGE.name)
+            (copy / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy / path.relative_to(ROOT))
+        for path in PACKAGE.rglob("__init__.py"):
+            (copy / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy / path.relative_to(ROOT))
         env = dict(ENV, XDG_CONFIG_HOME=folder)
-        run(Path(sys.executable).with_name('nbdev_clean'), cwd=copy, env=env)
-        run(sys.executable, ROOT/'tools/export.py', copy, env=env)
+        run(Path(sys.executable).with_name("nbdev_clean"), cwd=copy, env=env)
+        run(sys.executable, ROOT / "tools/export.py", copy, env=env)
         require([*differences(copy), *large_pictures(), *colab.problems(notebooks())])
-    return f'{len(notebooks())} notebooks'
+    return f"{len(notebooks())} notebooks"
+
 
 def differences(copy):
     "How the notebooks and modules differ from those in `copy`, cleaned and exported anew."
     for path in notebooks():
-        if path.read_bytes() != (copy/path.relative_to(ROOT)).read_bytes(): yield f'{path.relative_to(ROOT)} is not clean: run nbdev_clean'
-        if path.stat().st_size > 1_000_000: yield f'{path.relative_to(ROOT)} is over 1 MB'
-        if any(len(json.dumps(output)) > 201_000 for cell in cells(path) for output in cell.get('outputs', [])): yield f'{path.relative_to(ROOT)} holds an output over 200 kB: store a smaller one, or a file beside it'
-        if any(output['output_type'] == 'error' for cell in cells(path) for output in cell.get('outputs', [])): yield f'{path.relative_to(ROOT)} holds the output of a failed cell: run make run NB={path.stem}'
-    here, there = ({path.relative_to(top) for path in (top/PACKAGE.name).rglob('*.py')} for top in (ROOT, copy))
+        if path.read_bytes() != (copy / path.relative_to(ROOT)).read_bytes():
+            yield f"{path.relative_to(ROOT)} is not clean: run nbdev_clean"
+        if path.stat().st_size > 1_000_000:
+            yield f"{path.relative_to(ROOT)} is over 1 MB"
+        if any(len(json.dumps(output)) > 201_000 for cell in cells(path) for output in cell.get("outputs", [])):
+            yield f"{path.relative_to(ROOT)} holds an output over 200 kB: store a smaller one, or a file beside it"
+        if any(output["output_type"] == "error" for cell in cells(path) for output in cell.get("outputs", [])):
+            yield f"{path.relative_to(ROOT)} holds the output of a failed cell: run make run NB={path.stem}"
+    here, there = ({path.relative_to(top) for path in (top / PACKAGE.name).rglob("*.py")} for top in (ROOT, copy))
     for path in sorted(here | there):
-        if path.name == '__init__.py' and path not in there: continue
-        if path not in there: yield f'{path} is exported by no notebook'
-        elif path not in here or (ROOT/path).read_bytes() != (copy/path).read_bytes(): yield f'{path} is out of sync with its notebook: run make export'
+        if path.name == "__init__.py" and path not in there:
+            continue
+        if path not in there:
+            yield f"{path} is exported by no notebook"
+        elif path not in here or (ROOT / path).read_bytes() != (copy / path).read_bytes():
+            yield f"{path} is out of sync with its notebook: run make export"
+
 
 def large_pictures():
     "Pictures over the limit, in the outputs of notebooks and among the stored results."
     for path in notebooks():
         for cell in cells(path):
-            shown = [output['data'] for output in cell.get('outputs', []) if 'data' in output]
-            for picture in (data[kind] for data in shown for kind in ('image/png', 'image/jpeg') if kind in data):
-                size = len(base64.b64decode(''.join(picture)))
+            shown = [output["data"] for output in cell.get("outputs", []) if "data" in output]
+            for picture in (data[kind] for data in shown for kind in ("image/png", "image/jpeg") if kind in data):
+                size = len(base64.b64decode("".join(picture)))
                 if size > PICTURE_LIMIT:
-                    yield f'{path.relative_to(ROOT)}, cell {cell["id"]}: a picture of {size} bytes, at most {PICTURE_LIMIT}'
-    for path in sorted((ROOT/'nbs/results').rglob('*')):
-        if path.suffix in ('.png', '.jpg') and path.stat().st_size > PICTURE_LIMIT:
-            yield f'{path.relative_to(ROOT)} has over {PICTURE_LIMIT} bytes: use write_image with max_bytes'
+                    yield (
+                        f"{path.relative_to(ROOT)}, cell {cell['id']}: a picture of {size} bytes, at most "
+                        f"{PICTURE_LIMIT}"
+                    )
+    for path in sorted((ROOT / "nbs/results").rglob("*")):
+        if path.suffix in (".png", ".jpg") and path.stat().st_size > PICTURE_LIMIT:
+            yield f"{path.relative_to(ROOT)} has over {PICTURE_LIMIT} bytes: use write_image with max_bytes"
+
 
 def step_lint(full):
     "Notebooks, package and tools checked and formatted as ruff.toml says"
-    ruff = (sys.executable, '-m', 'ruff')
-    run(*ruff, 'check', '--no-cache', '--quiet', '--output-format', 'concise', '.')
-    run(*ruff, 'format', '--no-cache', '--quiet', '--check', '.')
+    ruff = (sys.executable, "-m", "ruff")
+    run(*ruff, "check", "--no-cache", "--quiet", "--output-format", "concise", ".")
+    run(*ruff, "format", "--no-cache", "--quiet", "--check", ".")
+
 
 def is_light(path):
     "Whether the module of a notebook must import none of the heavy packages: geometry, scores of motion, command line."
     name = exported_module(path)
-    return room(path) in (None, '1_geometry') or name in LIGHT
+    return room(path) in (None, "1_geometry") or name in LIGHT
+
 
 def step_import(full):
     "Every module imports afresh, the light ones without torch"
@@ -111,7 +189,10 @@ def step_import(full):
         module = f"{NAME}.{exported_module(path)}"
         check = ""
         if path in light:
-            check = f"; import sys; loaded = {{*{HEAVY}}} & {{*sys.modules}}; assert not loaded, f'{module} imports {{loaded}}'"
+            check = (
+                f"; import sys; loaded = {{*{HEAVY}}} & {{*sys.modules}}; assert not loaded, f'{module} imports "
+                f"{{loaded}}'"
+            )
         try:
             run(sys.executable, "-c", f"import {module}{check}", cwd=tempfile.gettempdir())
         except Failed as failure:
@@ -135,7 +216,8 @@ def step_import(full):
 
 def step_site(full):
     "The site renders, with a page for each notebook and no broken link"
-    return run(sys.executable, ROOT/'tools/docs.py').strip().splitlines()[-1]
+    return run(sys.executable, ROOT / "tools/docs.py").strip().splitlines()[-1]
+
 
 def step_graph(full):
     "Rooms import downwards only, by name, and are drawn as they are"
@@ -145,6 +227,7 @@ def step_graph(full):
 def step_readme(full):
     "README.md is what nbs/index.ipynb gives"
     require(readme.problems())
+
 
 def step_colab(full):
     "A notebook as Colab runs it, from its install line on; all of them with --all"
@@ -160,64 +243,113 @@ def step_colab(full):
 
 def step_package(full):
     "The wheel, in a venv of its own outside the repository: help, and the first tutorial with a tiny transfer"
-    with tempfile.TemporaryDirectory(prefix=f'{NAME}-wheel-') as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{NAME}-wheel-") as folder:
         folder = Path(folder).resolve()
-        wheel = build(folder/'dist')
+        wheel = build(folder / "dist")
         python = second_venv(folder, wheel)
-        work = folder/'elsewhere'
+        work = folder / "elsewhere"
         work.mkdir()
         said = use(python, work)
-        return f'{wheel.stat().st_size/1e6:.1f} MB; {said}'
+        return f"{wheel.stat().st_size / 1e6:.1f} MB; {said}"
+
 
 def build(target):
     "Build the sdist and from it the wheel, and compare what they hold with the package's folder."
-    run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', target, ROOT)
-    [wheel], [sdist] = target.glob('*.whl'), target.glob('*.tar.gz')
-    run(sys.executable, '-m', 'twine', 'check', '--strict', wheel, sdist)
-    wanted = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob('*') if path.is_file() and '__pycache__' not in path.parts}
-    with tarfile.open(sdist) as archive: in_sdist = {name.partition('/')[2] for name in archive.getnames()}
-    for kind, held in (('wheel', set(zipfile.ZipFile(wheel).namelist())), ('sdist', in_sdist)):
-        require(f'{name} is not in the {kind}' for name in sorted(wanted - held))
-    with zipfile.ZipFile(wheel) as archive: page = archive.read(next(name for name in archive.namelist() if name.endswith('METADATA'))).decode()
-    require(f'the page on PyPI has a link that leads nowhere: {link}' for link in re.findall(r'\]\(([^)\s]+)|(?:src|href)="([^"]+)"', page) for link in link if link and not re.match('https?://|#', link))
-    if wheel.stat().st_size > PACKAGE_LIMIT: raise Failed(f'the wheel has {wheel.stat().st_size/1e6:.1f} MB; at most {PACKAGE_LIMIT/1e6:.0f}')
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", target, ROOT)
+    [wheel], [sdist] = target.glob("*.whl"), target.glob("*.tar.gz")
+    run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist)
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.partition("/")[2] for name in archive.getnames()}
+    for kind, held in (("wheel", set(zipfile.ZipFile(wheel).namelist())), ("sdist", in_sdist)):
+        require(f"{name} is not in the {kind}" for name in sorted(wanted - held))
+    with zipfile.ZipFile(wheel) as archive:
+        page = archive.read(next(name for name in archive.namelist() if name.endswith("METADATA"))).decode()
+    require(
+        f"the page on PyPI has a link that leads nowhere: {link}"
+        for link in re.findall(r'\]\(([^)\s]+)|(?:src|href)="([^"]+)"', page)
+        for link in link
+        if link and not re.match("https?://|#", link)
+    )
+    if wheel.stat().st_size > PACKAGE_LIMIT:
+        raise Failed(f"the wheel has {wheel.stat().st_size / 1e6:.1f} MB; at most {PACKAGE_LIMIT / 1e6:.0f}")
     return wheel
+
 
 def second_venv(folder, wheel):
     "A venv with the wheel and what it requires: versions as pinned, but fastcore the newest there is."
-    developing = packages('dev_requirements') | packages('extra_notebooks')
-    constraints = folder/'constraints.txt'
-    constraints.write_text(''.join(f'{name}=={version}\n' for name, version in pins().items() if name not in developing))
-    venv.create(folder/'venv', with_pip=True)
-    python = folder/'venv'/'bin'/'python'
-    run(python, '-m', 'pip', 'install', '--quiet', '--no-compile', '--disable-pip-version-check', '--constraint', constraints, f'torch=={pins()["torch"]}', wheel)
+    developing = packages("dev_requirements") | packages("extra_notebooks")
+    constraints = folder / "constraints.txt"
+    constraints.write_text(
+        "".join(f"{name}=={version}\n" for name, version in pins().items() if name not in developing)
+    )
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--disable-pip-version-check",
+        "--constraint",
+        constraints,
+        f"torch=={pins()['torch']}",
+        wheel,
+    )
     agree(python)
     return python
 
+
 def use(python, work):
     "Use the installed package as a stranger would, from a folder that is not the repository."
-    where = "import importlib.metadata, importlib.resources, {0}; print(importlib.metadata.version('fastcore'), *[importlib.resources.files({0})/'assets'/name for name in ('demo_reference.mp4', 'demo_image.jpg')], sep='\\n')"
-    fastcore, reference, _ = run(python, '-c', where.format(NAME), cwd=work).splitlines()
-    if not Path(reference).is_relative_to(python.parent.parent): raise Failed(f'the assets are not those of the wheel: {reference}')
+    where = (
+        "import importlib.metadata, importlib.resources, {0}; print(importlib.metadata.version('fastcore'), "
+        "*[importlib.resources.files({0})/'assets'/name for name in ('demo_reference.mp4', 'demo_image.jpg')], "
+        "sep='\\n')"
+    )
+    fastcore, reference, _ = run(python, "-c", where.format(NAME), cwd=work).splitlines()
+    if not Path(reference).is_relative_to(python.parent.parent):
+        raise Failed(f"the assets are not those of the wheel: {reference}")
     command = python.with_name(NAME)
-    run(command, '--help', cwd=work)
-    said = run('bash', '-ec', tutorial(), cwd=work, env=dict(ENV, PATH=f'{python.parent}{os.pathsep}{ENV["PATH"]}'))
-    for name in ('clip.mp4', 'motion.png', 'draft.mp4', 'result.mp4', 'result.raw.mp4', 'result.png', 'result.json'):
-        if not (work/name).exists() or not (work/name).stat().st_size: raise Failed(f'{name} was not written')
-    if Path(reference).read_bytes() != (work/'clip.mp4').read_bytes() or len(re.findall(r'^ratio ', said, re.M)) != 2: raise Failed(f'the tutorial went otherwise than it says\n{said}')
-    return f'fastcore {fastcore}'
+    run(command, "--help", cwd=work)
+    said = run("bash", "-ec", tutorial(), cwd=work, env=dict(ENV, PATH=f"{python.parent}{os.pathsep}{ENV['PATH']}"))
+    for name in ("clip.mp4", "motion.png", "draft.mp4", "result.mp4", "result.raw.mp4", "result.png", "result.json"):
+        if not (work / name).exists() or not (work / name).stat().st_size:
+            raise Failed(f"{name} was not written")
+    if Path(reference).read_bytes() != (work / "clip.mp4").read_bytes() or len(re.findall(r"^ratio ", said, re.M)) != 2:
+        raise Failed(f"the tutorial went otherwise than it says\n{said}")
+    return f"fastcore {fastcore}"
+
 
 def tutorial():
-    "The shell commands of the first tutorial as they stand there, but for the package, which is installed already, and with fewer steps."
-    blocks = re.findall(r'^```sh\n(.*?)^```', '\n'.join(cell['source'] for cell in cells(run_notebooks.find('first_transfer')) if cell['cell_type'] == 'markdown'), re.M | re.S)
-    lines = '\n'.join(blocks).replace('\\\n', ' ').splitlines()
-    [long] = [line for line in lines if f'{NAME} transfer' in line]
-    return '\n'.join(f'{line} {TRANSFER}' if line is long else line for line in lines if not line.startswith('pip install'))
+    """The shell commands of the first tutorial as they stand there, but for the package, which is installed already,
+    and with fewer steps."""
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```",
+        "\n".join(
+            cell["source"] for cell in cells(run_notebooks.find("first_transfer")) if cell["cell_type"] == "markdown"
+        ),
+        re.M | re.S,
+    )
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    [long] = [line for line in lines if f"{NAME} transfer" in line]
+    return "\n".join(
+        f"{line} {TRANSFER}" if line is long else line for line in lines if not line.startswith("pip install")
+    )
+
 
 def step_notebooks(full):
     "The notebooks, as tests"
     if not notebooks():
         raise Failed("there are no notebooks")
+    if full:
+        ENV["CAMMIMIC_SLOW_CELLS"] = "1"
     runs = run_notebooks.run_all(notebooks(), timeout=NOTEBOOK_TIMEOUT)
     print("The slowest:", *run_notebooks.slowest(runs), sep="\n    ")
     return runs
@@ -231,7 +363,8 @@ def step_fuzz(full):
 
 
 def step_hardening(full):
-    "A full disk, a huge picture, caches and outputs in the way, a clock that jumps, and kill -9 (in each phase with --all)"
+    """A full disk, a huge picture, caches and outputs in the way, a clock that jumps, and kill -9 (in each phase with
+    --all)"""
     if not sys.platform.startswith("linux"):
         return "skipped: not Linux"
     said = run(sys.executable, ROOT / "tools/hardening.py", *shortened(full))
@@ -256,8 +389,8 @@ def step_browser(full):
         found[name] = json.loads(said.splitlines()[-1])
     study, gallery, app = found.values()
     return (
-        f"{study['participants']} participants, {gallery['videos']} videos seen {gallery['apart_ms']} ms apart at most, "
-        f"app: preview {app['psnr']} dB, Chromium {study['chromium']}"
+        f"{study['participants']} participants, {gallery['videos']} videos seen {gallery['apart_ms']} ms apart at "
+        f"most, app: preview {app['psnr']} dB, Chromium {study['chromium']}"
     )
 
 
