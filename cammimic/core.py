@@ -97,7 +97,7 @@ def _at_most(picture: Image.Image, side: int) -> Image.Image:
 # %% ../nbs/00_core.ipynb #7cacb0f0
 def check_output(
     path: str | Path,  # File that is going to be written
-    suffixes: tuple = (),  # Allowed endings such as ('.mp4', '.gif'); empty allows all
+    suffixes: tuple[str, ...] = (),  # Allowed endings such as ('.mp4', '.gif'); empty allows all
 ) -> Path:  # The same path
     "Refuse an output path that cannot be written, before any work is done."
     path = Path(path)
@@ -114,7 +114,7 @@ def check_output(
 @contextmanager
 def atomic_path(
     path: str | Path,  # Final name of the file; missing folders are made
-    suffixes: tuple = (),  # Allowed endings; empty allows all
+    suffixes: tuple[str, ...] = (),  # Allowed endings; empty allows all
 ) -> Iterator[Path]:  # Temporary sibling with the same ending, to be written inside the `with`
     "Write a file under a temporary name and give it the final one only when the block succeeds."
     path = check_output(path, suffixes)

@@ -135,7 +135,7 @@ def match_features(
 
 # %% ../../nbs/1_geometry/03_homography.ipynb #dd87b717
 def normalising_matrix(
-    size: tuple,  # (width, height) of a picture
+    size: tuple[int, int],  # (width, height) of a picture
 ) -> np.ndarray:  # Shape (3, 3), pixels to normalised: x_n = (x-(W-1)/2)/(W/2), y_n = (y-(H-1)/2)/(W/2)
     "From pixels to coordinates with the origin in the centre and the half-width as unit."
     width, height = size
@@ -203,7 +203,7 @@ class PairEstimate:
 # %% ../../nbs/1_geometry/03_homography.ipynb #55c995e3
 def is_plausible(
     homography: np.ndarray | None,  # Shape (3, 3), in pixels
-    size: tuple,  # (width, height) of the frame
+    size: tuple[int, int],  # (width, height) of the frame
 ) -> bool:  # False where no camera moves so between two frames
     "Whether the frame stays a convex, unflipped quadrilateral of similar size and place."
     if homography is None or not np.isfinite(homography).all():
@@ -265,7 +265,7 @@ def corner_error(
     homography: np.ndarray | None,  # Estimate in pixels, shape (3, 3); None: there is none
     truth: np.ndarray,  # True homography, shape (3, 3)
     *,
-    size: tuple = (576, 320),  # (width, height) of the frame
+    size: tuple[int, int] = (576, 320),  # (width, height) of the frame
 ) -> float:  # Pixels; infinite without an estimate
     "Mean distance between where two homographies take the four corners of a frame."
     if homography is None:
