@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -251,6 +252,7 @@ class VideoInfo:
     kind: str  # FFmpeg's name of the container format
     stamps: np.ndarray  # Time stamps as stored, or plain numbers where there are none, shape (F,)
     keys: np.ndarray  # Stamps that decoding can start from; none where frames can only be counted from the start
+    interlaced: bool = False  # Whether frames are stored as two fields, of which one is read
 
     @property
     def num_frames(self) -> int:
@@ -298,14 +300,18 @@ def open_container(
         yield container, stream
 
 
+# %% ../../nbs/1_geometry/01_video.ipynb #7ac9e61c
 def probe_video(
     path: str | Path,  # Video file
 ) -> VideoInfo:  # Size, rotation, rate and the time of every frame
-    "Read a clip's packet table; only its first frame is decoded."
+    "Read a clip's packet table; only its first dozen frames are decoded, all where packets are no frames."
+    if durations := _webp_durations(_check_input(path, "video")):
+        return _webp_info(path, durations)
     with open_container(path) as (container, stream):
-        first = next(decode_frames(container, stream), None)
-        if first is None:
+        frames = list(islice(decode_frames(container, stream), _CHECKED))
+        if not frames:
             raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
+    first, interlaced = frames[0], any(frame.interlaced_frame for frame in frames)
     with open_container(path) as (container, stream):
         packets = [(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size and not p.is_corrupt]
         unit, fps, kind = float(stream.time_base or 0), float(stream.average_rate or 25), container.format.name
@@ -313,16 +319,86 @@ def probe_video(
             (max(1, round(first.width * float(stream.sample_aspect_ratio or 1))), first.height),
             max(0, stream.frames - len(packets)),
         )
-    turn = round(first.rotation / 90) % 4
-    stamps, keys = np.arange(len(packets)), np.array([], int)
-    times = stamps / fps
-    if kind not in ("avi", "h264", "hevc", "m4v") and all(p[0] is not None for p in packets):
-        stamps = np.unique([stamp for stamp, _, hidden in packets if not hidden])
-        keys = np.unique([stamp for stamp, key, hidden in packets if key and not hidden])
-        times = (stamps - stamps[0]) * unit
+    turn, stamped = round(first.rotation / 90) % 4, kind not in ("avi", "h264", "hevc", "m4v")
+    stamps, keys = _packet_stamps(packets) if stamped else (np.arange(len(packets)), np.array([], int))
+    if not _each_gives_a_frame(stamps, [frame.pts for frame in frames]) if len(keys) else interlaced:
+        decoded, count = _decoded_stamps(path, stamped), len(stamps)
+        stamps, keys = decoded, np.intersect1d(keys, decoded) if stamped else keys
+        fps *= len(stamps) / count
+    times = (stamps - stamps[0]) * unit if len(keys) else np.arange(len(stamps)) / fps
     if len(times) > 1:
         fps = float((len(times) - 1) / times[-1])
-    return VideoInfo(size[::-1] if turn % 2 else size, times, fps, 90 * turn, missing, kind, stamps, keys)
+    size = size[::-1] if turn % 2 else size
+    return VideoInfo(size, times, fps, 90 * turn, missing, kind, stamps, keys, interlaced)
+
+
+_CHECKED = 12  # Frames that are compared with the packets
+
+
+def _packet_stamps(packets: list[tuple[int | None, bool, bool]]) -> tuple[np.ndarray, np.ndarray]:
+    "Time stamps of packets that are shown and of the key frames among them; plain numbers where one has none."
+    if any(stamp is None for stamp, _, _ in packets):
+        return np.arange(len(packets)), np.array([], int)
+    shown = [(stamp, key) for stamp, key, hidden in packets if not hidden]
+    return np.unique([stamp for stamp, _ in shown]), np.unique([stamp for stamp, key in shown if key])
+
+
+def _each_gives_a_frame(stamps: np.ndarray, decoded: list[int | None]) -> bool:
+    "Whether the frames decoded first bear the stamps of the packets between them."
+    known = np.unique([stamp for stamp in decoded if stamp is not None])
+    if not len(known):
+        return True
+    return np.array_equal(stamps[(stamps >= known[0]) & (stamps <= known[-1])], known)
+
+
+def _decoded_stamps(path: str | Path, stamped: bool) -> np.ndarray:
+    "Time stamps of all frames that come out of the decoder, or their numbers."
+    with open_container(path) as (container, stream):
+        stamps = [frame.pts for frame in decode_frames(container, stream)]
+    return np.unique(stamps) if stamped and None not in stamps else np.arange(len(stamps))
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #f7d904db
+def _webp_durations(path: Path) -> list[float]:
+    "Seconds that each frame of an animated WebP is shown, from its chunks; none for a still or another kind of file."
+    durations = []
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WEBP":
+            return durations
+        while len(head := file.read(8)) == 8:
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+            place = file.tell() + length + length % 2
+            if name == b"ANMF":
+                milliseconds = int.from_bytes(file.read(16)[12:15], "little")
+                durations.append(milliseconds / 1000 if milliseconds > 10 else 0.1)
+            file.seek(place)
+    return durations if len(durations) > 1 else []
+
+
+def _webp_info(path: str | Path, durations: list[float]) -> VideoInfo:
+    "What `probe_video` says about an animated WebP."
+    with _pillow(path) as image:
+        size = image.size
+    times, numbers = np.cumsum([0.0, *durations[:-1]]), np.arange(len(durations))
+    fps = (len(times) - 1) / times[-1]
+    return VideoInfo(size, times, float(fps), 0, 0, "webp", numbers, np.array([], int))
+
+
+def _decode_webp(path: str | Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    "Frames of ascending numbers of an animated WebP, over white where transparent."
+    with _pillow(path) as image:
+        for number in wanted:
+            image.seek(int(number))
+            yield _to_rgb(image)
+
+
+@contextmanager
+def _pillow(path: str | Path) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings(record=True), Image.open(path) as image:
+            yield image
+    except Exception as error:
+        raise InputError(f"{path} is not a video that can be read: it is truncated or damaged") from error
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #0d9e9ad0
@@ -357,12 +433,24 @@ def _decode_av(path: str | Path, info: VideoInfo, wanted: np.ndarray, lead: int 
             last = max(0, np.searchsorted(info.stamps, position, side="right") - 1)
             if frame is None or last < number - 2:
                 raise InputError(f"{path} is damaged after {info.times[last]:.2f} s: take a shorter duration")
-            yield np.rot90(frame.to_ndarray(format="rgb24"), info.rotation // 90)
+            image = frame.to_ndarray(format="rgb24")
+            yield np.rot90(_one_field(image) if frame.interlaced_frame else image, info.rotation // 90)
+
+
+def _one_field(image: np.ndarray) -> np.ndarray:
+    "The even rows of a frame, and the mean of two for each row between."
+    image, last = image.copy(), (len(image) - 1) // 2 * 2
+    image[1:last:2] = cv2.addWeighted(image[0:last:2], 0.5, image[2 : last + 1 : 2], 0.5, 0)
+    image[last:] = image[last]
+    return image
 
 
 def _decode_decord(path: str | Path, info: VideoInfo, wanted: np.ndarray) -> Iterator[np.ndarray]:
     "The same through decord; `LookupError` where it sees other frames."
     import decord
+
+    if info.interlaced:
+        raise LookupError("decord gives both fields at once")
 
     decord.logging.set_level(decord.logging.QUIET)
     reader = decord.VideoReader(str(Path(path).absolute()), num_threads=min(2, os.cpu_count() or 1))
@@ -382,6 +470,8 @@ def _decode(path: str | Path, info: VideoInfo, wanted: np.ndarray, size: tuple, 
     by_decord = [_decode_decord(path, info, wanted)]
     by_av = [_decode_av(path, info, wanted, lead) for lead in ([0 if exact else 3] if len(info.keys) else []) + [None]]
     ways = dict(auto=by_decord * exact + by_av, av=by_av, decord=by_decord)[reader]
+    if info.kind == "webp":
+        ways = [_decode_webp(path, wanted)]
     frames = np.empty((len(wanted), size[1], size[0], 3), np.uint8)
     for way in ways:
         try:
@@ -403,7 +493,7 @@ def _spread(times: np.ndarray, num_frames: int) -> np.ndarray:
 
 # %% ../../nbs/1_geometry/01_video.ipynb #ad8a4251
 def read_video(
-    path: str | Path,  # Video file: anything FFmpeg reads, GIF included
+    path: str | Path,  # Video file: anything FFmpeg reads, GIF included, or an animated WebP
     # Frames wanted, evenly spaced in time, first and last of the window included; None: all
     num_frames: int | None = None,
     *,
