@@ -104,9 +104,14 @@ class Verdict:
     explained: float | None = None
     # Median standard deviation expected of a mapped point, % of the frame diagonal a pair
     uncertainty: float | None = None
+    notes: tuple[str, ...] = ()  # What was done, such as an overlay that was left out
 
     def __str__(self) -> str:
         return self.level + (f": {'; '.join(self.reasons)}" if self.reasons else "")
+
+    def to_dict(self) -> dict[str, object]:  # Plain numbers and lists
+        "The verdict as JSON holds it."
+        return dict(asdict(self), reasons=list(self.reasons), notes=list(self.notes))
 
 
 @dataclass
@@ -307,6 +312,20 @@ def compose(
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #6e1b5572
+def _jacobians(path: CameraPath) -> np.ndarray:
+    "Jacobian of each pair at the centre of the picture, shape (F-1, 2, 2)."
+    shift = path.homographies[:, :2, 2]
+    return path.homographies[:, :2, :2] - shift[:, :, None] * path.homographies[:, 2:, :2]
+
+
+def _turns(path: CameraPath) -> np.ndarray:
+    "Degrees that the rows and the columns of the picture have turned since the first frame, shape (2, F)."
+    jacobian = _jacobians(path)
+    rows = np.arctan2(jacobian[:, 1, 0], jacobian[:, 0, 0])
+    columns = np.arctan2(-jacobian[:, 0, 1], jacobian[:, 1, 1])
+    return np.degrees(np.pad(np.cumsum([rows, columns], axis=1), ((0, 0), (1, 0))))
+
+
 @patch
 def components(
     self: CameraPath,
@@ -314,10 +333,19 @@ def components(
 ) -> dict[str, np.ndarray]:
     "What the content does from each frame to the next."
     shift = self.homographies[:, :2, 2]
-    jacobian = self.homographies[:, :2, :2] - shift[:, :, None] * self.homographies[:, 2:, :2]
-    zoom = np.sqrt(np.maximum(np.linalg.det(jacobian), 1e-12))
-    roll = np.degrees(np.arctan2(jacobian[:, 1, 0] - jacobian[:, 0, 1], jacobian[:, 0, 0] + jacobian[:, 1, 1]))
-    return dict(pan=shift[:, 0] / 2, tilt=shift[:, 1] * self.aspect / 2, zoom=zoom, roll=roll)
+    zoom = np.sqrt(np.maximum(np.linalg.det(_jacobians(self)), 1e-12))
+    rows, columns = _turns(self)
+    agreed = np.where(rows * columns > 0, np.sign(rows) * np.minimum(np.abs(rows), np.abs(columns)), 0.0)
+    return dict(pan=shift[:, 0] / 2, tilt=shift[:, 1] * self.aspect / 2, zoom=zoom, roll=np.diff(agreed))
+
+
+@patch(as_prop=True)
+def shear(
+    self: CameraPath,
+) -> float:  # Degrees, positive where the columns turn more clockwise than the rows
+    "Turn of the columns against the rows since the first frame, where it is largest: parallax or shutter, no roll."
+    rows, columns = _turns(self)
+    return float((columns - rows)[np.abs(columns - rows).argmax()])
 
 
 @patch
@@ -411,12 +439,93 @@ LABELS = (
 )
 
 
+def _tracks(path: CameraPath) -> tuple[np.ndarray, np.ndarray]:
+    "Points of a grid in the first frame, x + iy in half-widths, (N,), and where they are in each frame, (F, N)."
+    across = (2 * np.arange(16) + 1) / 16 - 1
+    x, y = (values.ravel() for values in np.meshgrid(across, across / path.aspect))
+    chain = [np.stack([x, y])]
+    for jacobian, shift in zip(_jacobians(path), path.homographies[:, :2, 2:], strict=True):
+        chain.append(jacobian @ chain[-1] + shift)
+    places = np.stack(chain)
+    return x + 1j * y, places[:, 0] + 1j * places[:, 1]
+
+
+@patch
+def displacement(
+    self: CameraPath,
+) -> np.ndarray:  # Widths, shape (F,)
+    "How far the picture is from where it was in the first frame, root mean square over the picture."
+    points, places = _tracks(self)
+    return np.sqrt((np.abs(places - points) ** 2).mean(1)) / 2
+
+
+# %% ../../nbs/1_geometry/06_path.ipynb #9c3ae750
+_RIM = 0.9  # How far from the centre the point of a zoom or a roll may lie, in units of r
+
+
+def _remains(path: CameraPath) -> dict[str, np.ndarray]:
+    "Widths that each family leaves per frame, (F,); without zoom or roll where their point lies too far out."
+    points, places = _tracks(path)
+    shift, square = places.mean(1), (np.abs(points) ** 2).mean()
+    x, y = np.meshgrid(np.linspace(-1.5, 1.5, 49), np.linspace(-1.5, 1.5, 49) / path.aspect)
+    fixed = (x + 1j * y).reshape(-1, 1)
+    w = (points.conj() * places).mean(1) - fixed.conj() * (shift - fixed)
+    size = square + np.abs(fixed) ** 2
+    far = (np.abs(places) ** 2).mean(1) - 2 * (fixed.conj() * shift).real + np.abs(fixed) ** 2
+    moved = (np.abs(places - points) ** 2).mean(1)
+    squares = dict(pan=moved - shift.real**2, tilt=moved - shift.imag**2)
+    for name, left in dict(zoom=far - w.real.clip(0) ** 2 / size, roll=far + size - 2 * np.abs(w)).items():
+        best = left.mean(1).argmin()
+        point = fixed[best, 0]
+        inside = max(abs(point.real), abs(point.imag) * path.aspect) <= 1
+        if inside and abs(point) <= _RIM * square**0.5:
+            squares[name] = left[best]
+    return {name: np.sqrt(left.clip(0)) / 2 for name, left in squares.items()}
+
+
 @patch(as_prop=True)
 def is_reliable(
     self: CameraPath,
 ) -> bool:  # True where at least 80 % of the pairs were measured
     "Whether enough of the path was measured."
     return bool(self.reliable.mean() >= 0.8 - 1e-9)
+
+
+# %% ../../nbs/1_geometry/06_path.ipynb #4f60d9b3
+# Displacements in widths; shares of the largest displacement
+_STILL, _WANDER, _REST, _BACK = 0.02, 0.05, 0.4, 1 / 3
+_WORDS = dict(  # Where the content's amount is positive, and negative
+    pan=("pan left", "pan right"),
+    tilt=("tilt up", "tilt down"),
+    zoom=("zoom in", "zoom out"),
+    roll=("roll left", "roll right"),
+)
+
+
+def _still_below(path: CameraPath) -> float:
+    "Displacement in widths below which a path is static."
+    percent = (path.verdict.uncertainty if path.verdict else None) or 0.0
+    return max(_STILL, 3 * percent / 100 * math.hypot(1, 1 / path.aspect) * math.sqrt(len(path.homographies)))
+
+
+def _is_steady(path: CameraPath) -> bool:
+    "Whether a motion goes out once and then stays or comes back."
+    points, places = _tracks(path)
+    moved = places - points
+    top = int(path.displacement().argmax())
+    way = (moved * moved[top].conj()).real.mean(1) / (np.abs(moved[top]) ** 2).mean()  # 1 at the largest excursion
+    out, back = way[: top + 1], way[top:]
+    dips = (np.maximum.accumulate(out) - out).max(), (back - np.minimum.accumulate(back)).max()
+    return bool(max(*dips, -way.min()) <= _BACK)
+
+
+@patch(as_prop=True)
+def returns(
+    self: CameraPath,
+) -> bool:  # True where the last displacement is below a third of the largest, and that one is not still
+    "Whether the picture moves and ends where it began."
+    moved = self.displacement()
+    return bool(moved.max() >= _still_below(self) and moved[-1] < _BACK * moved.max())
 
 
 @patch
@@ -426,20 +535,19 @@ def label(
     "Name the camera motion."
     if not self.is_reliable:
         return "unreliable"
-    steps, radius = self.components(), math.sqrt((1 + self.aspect**-2) / 12)
-    net = {
-        ("pan left", "pan right"): steps["pan"].sum(),
-        ("tilt up", "tilt down"): steps["tilt"].sum() / self.aspect,
-        ("zoom in", "zoom out"): radius * np.log(steps["zoom"]).sum(),
-        ("roll left", "roll right"): radius * np.radians(steps["roll"]).sum(),
-    }
-    names, amount = max(net.items(), key=lambda item: abs(item[1]))
-    runner_up = sorted(map(abs, net.values()))[-2]
-    if abs(amount) < 0.014:
+    moved = self.displacement()
+    largest = moved.max()
+    if largest < _still_below(self):
         return "static"
-    if abs(amount) < 1.5 * runner_up:
+    steady = _is_steady(self)
+    if largest < _WANDER and (self.returns or not steady):
+        return "static"
+    remains = _remains(self)
+    family = min(remains, key=lambda name: (remains[name] ** 2).mean())
+    if not steady or remains[family].max() > _REST * largest:
         return "combined"
-    return names[0] if amount > 0 else names[1]
+    amount = self.curves()[family][moved.argmax()] - (family == "zoom")
+    return _WORDS[family][int(amount < 0)]
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #7e526481
@@ -455,10 +563,13 @@ def to_dict(
         times=self.times.tolist(),
         homographies=self.homographies.tolist(),
         reliable=self.reliable.tolist(),
-        **(
-            {} if self.verdict is None else dict(verdict=dict(asdict(self.verdict), reasons=list(self.verdict.reasons)))
-        ),
+        **({} if self.verdict is None else dict(verdict=self.verdict.to_dict())),
     )
+
+
+def _verdict(values: dict) -> Verdict:
+    "A verdict from its JSON form."
+    return Verdict(**dict(values, reasons=tuple(values["reasons"]), notes=tuple(values.get("notes", ()))))
 
 
 @patch(cls_method=True)
@@ -475,11 +586,7 @@ def from_dict(
     if missing:
         raise InputError(f"this camera path lacks {', '.join(missing)}")
     try:
-        verdict = (
-            None
-            if values.get("verdict") is None
-            else Verdict(**dict(values["verdict"], reasons=tuple(values["verdict"]["reasons"])))
-        )
+        verdict = None if values.get("verdict") is None else _verdict(values["verdict"])
         return cls(values["homographies"], values["times"], values["aspect"], values["reliable"], verdict)
     except InputError:
         raise
