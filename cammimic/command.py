@@ -13,6 +13,8 @@ __all__ = [
     "mask_option",
     "backbone_option",
     "loading_options",
+    "cache_option",
+    "copy_options",
     "motion_options",
     "sentence_for",
     "Commands",
@@ -288,6 +290,28 @@ def together(
 loading_options = together(*_LOADING)
 
 # %% ../nbs/02_command.ipynb #aa070001
+cache_option = click.option(
+    "--no-cache",
+    "cache",
+    flag_value=False,
+    default=True,
+    type=bool,
+    help="Measure the clip anew instead of taking what was measured before, and keep nothing.",
+)
+copy_options = together(
+    click.option(
+        "--copy",
+        default="rotation",
+        show_default=True,
+        metavar="WHAT",
+        help=(
+            "What of REFERENCE's motion is given to the image: rotation (a camera that turns and zooms), homography "
+            "(the paper's), or some of pan,tilt,zoom,roll."
+        ),
+    ),
+    click.option("--level", is_flag=True, help="Keep the horizon as it is in the image: copy no roll."),
+    cache_option,
+)
 motion_options = together(
     click.argument("inputs", nargs=-1, metavar="[REFERENCE] IMAGE"),
     click.option(
@@ -318,4 +342,5 @@ motion_options = together(
     ),
     click.option("--speed", type=click.FloatRange(0.01, 100), metavar="V", help="Times as fast."),
     click.option("--loop", is_flag=True, help="Play the motion and back again."),
+    copy_options,
 )

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -15,6 +16,10 @@ _parser.read(ROOT / "settings.ini", encoding="utf-8")
 CONFIG = _parser["DEFAULT"]
 PACKAGE = ROOT / CONFIG["lib_path"]
 HEAVY = ("torch", "diffusers", "transformers", "peft")  # What takes seconds to import
+
+if "CAMMIMIC_CACHE" not in os.environ:  # what a test measures is not the user's, and an older version's not a test's
+    _cache = tempfile.TemporaryDirectory(prefix="cammimic-cache-")
+    os.environ["CAMMIMIC_CACHE"] = _cache.name
 
 ENV = dict(
     os.environ,

@@ -20,6 +20,7 @@ from cammimic.app.measuring_commands import moved_inputs
 from cammimic.command import (
     Progress,
     backbone_option,
+    copy_options,
     device_option,
     duration_option,
     json_option,
@@ -270,6 +271,9 @@ def transfer_command(
     seed: int,
     mask: str | None,
     mask_objects: bool | None,
+    copy: str,
+    level: bool,
+    cache: bool,
     **options: Any,
 ) -> None:
     "Make a video of IMAGE with the camera motion of REFERENCE, or with a --motion."
@@ -304,6 +308,9 @@ def transfer_command(
             progress=Progress(),
             mask=mask,
             mask_objects=mask_objects,
+            copy=copy,
+            level=level,
+            cache=cache,
             **window,
             **settings,
         )
@@ -329,7 +336,7 @@ def transfer_command(
 @click.option(
     "--aspect", default="reference", show_default=True, metavar="SHAPE", help="Shape of the results: reference, or W:H."
 )
-@together(_learning, _training, _running)
+@together(_learning, copy_options, _training, _running)
 def learn_command(
     reference: str,
     *,
@@ -519,6 +526,7 @@ def demo_command(
                 model,
                 prompt="snow mountains over a brown meadow under a blue sky",
                 reference_prompt="dark towers at night",
+                copy="homography",  # the paper's, so that the demo stays comparable
                 seed=seed,
                 training=settings.pop("settings"),
                 state_folder=states,

@@ -15,6 +15,7 @@ import click
 from cammimic.command import (
     NumFrames,
     Progress,
+    cache_option,
     device_option,
     duration_option,
     estimator_option,
@@ -122,6 +123,7 @@ def preview(
 @click.option("--plot", metavar="P.png", help="Draw path, curves, mask and residual motion into this file.")
 @mask_option
 @estimator_option
+@cache_option
 @json_option
 def motion(
     video: str,  # Video file
@@ -139,7 +141,7 @@ def motion(
         return "" if abs(value) < least else f"  (content {positive if value > 0 else negative})"
 
     rows = [
-        ("camera", values["label"]),
+        ("camera", values["label"] + (", and back" if values["returns"] else "")),
         ("pan", f"{total['pan']:+.1f} % of the width" + way(total["pan"], "moves right", "moves left", 0.5)),
         ("tilt", f"{total['tilt']:+.1f} % of the height" + way(total["tilt"], "moves down", "moves up", 0.5)),
         ("zoom", f"{total['zoom']:.3f}" + way(total["zoom"] - 1, "grows", "shrinks", 0.005)),
@@ -155,8 +157,8 @@ def motion(
         remark("the camera of this clip stands still")
     if not values["reliable"]:
         remark(
-            "the motion of this clip could not be measured reliably: too little texture, too dark, or no single camera "
-            "motion"
+            "the motion of this clip could not be measured reliably: try a part of it by --start and --duration, or a "
+            "mask of what moves by itself by --mask"
         )
     report(values, rows, as_json)
 
@@ -173,10 +175,11 @@ def _trust(values: dict) -> list[tuple[str, str]]:
         )
     )
     return [
-        ("verdict", judgement(verdict)),
+        ("verdict", "; ".join([judgement(verdict), *verdict.get("notes", ())])),
         ("model", ", ".join(f"{name} ({count})" for name, count in models.most_common()) or "none"),
         ("explained", f"{explained}; {values['moving']:.0%} of the frame moves by itself"),
         ("uncertainty", spread),
+        ("residual", f"{values['residual']:.1f} pixels of 576 from a camera that turns and zooms"),
         ("estimator", values["estimator"]),
     ]
 

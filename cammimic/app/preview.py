@@ -9,14 +9,14 @@ __all__ = ["write_preview"]
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cammimic.core import InputError, check_output
-from cammimic.geometry.cuts import find_cuts, refuse_cuts
+from cammimic.geometry.measure import check_copy, copied_path, measure_file
 from cammimic.geometry.path import CameraPath
-from cammimic.geometry.robust import choose_estimator, measure_clip, read_mask
-from cammimic.geometry.video import Video, probe_video, read_image, read_video, write_video
+from cammimic.geometry.video import probe_video, read_image, write_video
 from cammimic.geometry.weak_video import (
     check_options,
     even_times,
@@ -48,6 +48,9 @@ def write_preview(
     estimator: str = "auto",  # 'robust', 'sift-ransac' or 'dense'; 'auto': as `choose_estimator` says
     # Picture or video, white where something in the reference moves by itself; None: it is found
     mask: str | Path | None = None,
+    copy: str = "rotation",  # What of the clip's motion is copied: as `copied_path` takes it
+    level: bool = False,  # Copy no roll
+    cache: bool = True,  # Take what was measured of the clip before, and keep what is measured now
     max_side: int = 4096,  # Longest side of the result in pixels
     # What was done: output, size, num_frames, fps, label and verdict of the motion, shares reliable, moving and
     # visible, crop, options, seconds
@@ -55,11 +58,14 @@ def write_preview(
     "Write the weak video of a scene and the motion of a clip, or of a motion that is given, to a file."
     check_output(output, (".mp4", ".gif"))
     check_options(border, fit, composition)
+    check_copy(copy)
     _check_inputs(reference_path, motion, image_path, steady)
     clock, scene = [time.perf_counter()], probe_video(image_path) if is_video(image_path) else None
     image, own = None if scene else read_image(image_path, max_side=max_side), None
     if motion is None:
-        path, facts = _reference_path(reference_path, start, duration, estimator, mask, clock)
+        path, facts = _reference_path(
+            reference_path, start, duration, clock, copy=copy, level=level, estimator=estimator, mask=mask, cache=cache
+        )
     else:
         path, facts = (
             motion(np.divide(*(scene.size if scene else image.shape[1::-1]))),
@@ -126,33 +132,26 @@ def _check_inputs(
 
 # %% ../../nbs/7_app/03_preview.ipynb #e4f97bc6
 def _reference_path(
-    path: str | Path, start: float, duration: float | None, estimator: str, mask: str | Path | None, clock: list
-) -> tuple[CameraPath, dict]:
-    "The measured path of a clip, and facts about it."
-    reference = _read_reference(path, start, duration)
-    clock.append(time.perf_counter())
-    estimator = choose_estimator(estimator, reference.size[0])
-    ignored = (
-        None
-        if mask is None
-        else read_mask(mask, reference.num_frames, size=reference.size, start=start, duration=duration)
-    )
-    measured = measure_clip(reference.frames, estimator=estimator, mask=ignored)
-    return measured.path(reference.times), dict(moving=measured.moving, estimator=estimator)
-
-
-def _read_reference(path: str | Path, start: float, duration: float | None) -> Video:
-    "Every frame of the window at the size motion is measured at; refuses a window too long to hold or with a cut."
+    path: str | Path,
+    start: float,
+    duration: float | None,
+    clock: list[float],
+    *,
+    copy: str,
+    level: bool,
+    **options: Any,
+) -> tuple[CameraPath, dict[str, Any]]:
+    "What is copied of the measured motion of a clip, and facts about it."
     times = probe_video(path).times
     count = int(((times >= start) & (times < start + (duration or np.inf))).sum())
     if count > _MAX_FRAMES:
         raise InputError(
             f"{path} has {count} frames there, a preview takes at most {_MAX_FRAMES}: choose a shorter duration"
         )
-    reference = read_video(path, start=start, duration=duration, max_side=_MOTION_SIDE)
-    if find_cuts(reference.frames, reference.times):
-        refuse_cuts(path, start=start, duration=duration)
-    return reference
+    clock.append(time.perf_counter())
+    found = measure_file(path, start=start, duration=duration, **options)
+    facts = dict(moving=found.moving, estimator=found.estimator, residual=found.residuals["rotation"])
+    return copied_path(found, copy, level=level), facts
 
 
-_MAX_FRAMES, _MOTION_SIDE = 900, 384
+_MAX_FRAMES = 900

@@ -322,7 +322,7 @@ def _bench(setup: Setup) -> tuple:
 
 @lru_cache(16)
 def _reference(path: str, size: tuple, num_frames: int) -> Reference:
-    return Reference(*read_reference(path, size=size, num_frames=num_frames)[:2])
+    return Reference(*read_reference(path, size=size, num_frames=num_frames, copy="homography")[:2])
 
 
 def method_of(

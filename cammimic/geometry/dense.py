@@ -167,7 +167,7 @@ def _best_shift(first: Layer, second: Layer) -> np.ndarray:
     return np.array([[1, 0, (x - left) * 2 / width], [0, 1, (y - top) * 2 / width], [0, 0, 1]])
 
 
-def _align(first: list[Layer], second: list[Layer], before: np.ndarray) -> tuple[Alignment | None, int]:
+def _align(first: list[Layer], second: list[Layer], before: np.ndarray, most: int = 8) -> tuple[Alignment | None, int]:
     "Best fit of two pyramids and the number of its parameters."
     middle = min(1, len(first) - 1)
     starts = (np.eye(3), before, _best_shift(first[middle], second[middle]))
@@ -178,6 +178,8 @@ def _align(first: list[Layer], second: list[Layer], before: np.ndarray) -> tuple
             fit = _improve(a, b, compare_layers(a, b, fit.homography), 4)
     if fit is None:
         return None, 0
+    if most == 4:
+        return fit, 4
     full = _improve(first[0], second[0], fit, 8)
     gain = 0.75 * fit.inside.sum() * math.log(max(fit.cost, 1e-6) / max(full.cost, 1e-6))
     return (full, 8) if gain > 16 else (fit, 4)
@@ -205,12 +207,14 @@ def align_pair(
     first: list[Layer],  # Scales of a frame, of `pyramid`
     second: list[Layer],  # Scales of the frame after it
     before: np.ndarray,  # Homography of the pair before, in normalised coordinates, shape (3, 3): a start
+    *,
+    most: int = 8,  # Parameters at most: 4, a similarity, where little is seen, or 8
 ) -> tuple[PairEstimate, np.ndarray]:  # Estimate in pixels, and the normalised homography as a start for the next pair
     "Align two frames, coarse to fine, with a verdict."
     layer, size = first[0], first[0].picture.shape[1::-1]
     if min(p[0].picture.std() for p in (first, second)) < 1:
         return PairEstimate(None), np.eye(3)
-    fit, count = _align(first, second, before)
+    fit, count = _align(first, second, before, most)
     back = fit and _improve(
         second[0], layer, compare_layers(second[0], layer, np.linalg.inv(fit.homography), fit.limit), count
     )
@@ -227,7 +231,9 @@ def align_pair(
         _expected_error(layer, fit, count),
     )
     unmoved = compare_layers(layer, second[0], np.eye(3), fit.limit)
-    reliable = error < 0.003 and gap < 0.006 and fit.correlation > 0.8 and fit.cost <= unmoved.cost
+    reliable = (
+        error < 0.003 and gap < (0.006 if most == 8 else 0.01) and fit.correlation > 0.8 and fit.cost <= unmoved.cost
+    )
     return PairEstimate(
         homography / homography[2, 2],
         int(fit.inside.sum()),

@@ -14,6 +14,7 @@ __all__ = [
     "score_videos",
     "read_clips",
     "score_files",
+    "measure_path_of_file",
     "plot_score",
 ]
 
@@ -21,12 +22,14 @@ __all__ = [
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from cammimic.core import InputError
 from cammimic.geometry.cuts import refuse_cuts
+from cammimic.geometry.measure import measure_file
 from cammimic.geometry.path import CameraPath, to_pixels
 from cammimic.geometry.robust import ClipMotion, choose_estimator, measure_clip, read_mask
 from cammimic.geometry.video import Video, centre_crop_box, probe_video, read_video, to_canvas
@@ -297,7 +300,7 @@ def read_clips(
     mask: str | Path | None = None,
     num_frames: int = 16,  # Moments wanted; fewer where one of the clips has fewer frames
 ) -> tuple[Video, Video, np.ndarray | None]:  # Reference and result at the same moments, and the mask
-    "Read what `score_videos` compares; refuses a reference with a cut."
+    "Read what is compared; refuses a reference with a cut."
     made, info = probe_video(generated_path), probe_video(reference_path)
     inside = (info.times >= start - 0.01 / info.fps) & (info.times < start + (duration or math.inf) - 0.01 / info.fps)
     num_frames = max(2, min(num_frames, made.num_frames, np.count_nonzero(inside)))
@@ -322,10 +325,24 @@ def score_files(
     num_frames: int = 16,  # Moments compared; fewer where one of the clips has fewer frames
 ) -> CameraScore:  # The score
     "Score a video file against a reference file."
-    reference, generated, ignored = read_clips(
-        reference_path, generated_path, start=start, duration=duration, mask=mask, num_frames=num_frames
+    made = probe_video(generated_path).size
+    aspect = made[0] / made[1]
+    reference, first = measure_path_of_file(
+        reference_path, aspect=aspect, start=start, duration=duration, estimator=estimator, mask=mask
     )
-    return score_videos(reference, generated, estimator=estimator, num_frames=reference.num_frames, mask=ignored)
+    generated, second = measure_path_of_file(generated_path, aspect=aspect, estimator=estimator)
+    return score_paths(reference, generated, num_frames=num_frames, estimators=(first, second))
+
+
+def measure_path_of_file(
+    path: str | Path,  # Video file
+    *,
+    aspect: float,  # Width over height of the canvas
+    **options: Any,  # As `measure_file`
+) -> tuple[CameraPath, str]:  # Path on the canvas with its verdict, and the name of the estimator
+    "Camera path of a file as every command measures it."
+    found = measure_file(path, **options)
+    return found.path.to_aspect(aspect), found.estimator
 
 
 # %% ../../nbs/2_metrics/01_camerascore.ipynb #04c85190

@@ -33,12 +33,12 @@ import numpy as np
 
 from cammimic import __version__
 from cammimic.core import PALETTE, InputError, atomic_path, check_output, digest, file_digest
-from cammimic.geometry.cuts import refuse_cuts
-from cammimic.geometry.path import CURVES, to_normalised, to_pixels
-from cammimic.geometry.robust import ClipMotion, choose_estimator, measure_clip, read_mask, residual_motion
-from cammimic.geometry.video import Video, open_container, probe_video, read_image, read_video
+from cammimic.geometry.measure import Measurement, measure_file
+from cammimic.geometry.path import CURVES
+from cammimic.geometry.robust import ClipMotion, residual_motion
+from cammimic.geometry.video import Video, open_container, read_image, read_video
 from cammimic.metrics.appearance import FEATURE_MODEL, SCENE_MODEL, TEXT_MODEL, AppearanceScorer
-from cammimic.metrics.camerascore import measure_path, read_clips, score_paths
+from cammimic.metrics.camerascore import measure_path_of_file, read_clips, score_paths
 from cammimic.parallel import in_processes
 
 
@@ -51,48 +51,55 @@ def measure_motion(
     duration: float | None = None,  # Seconds used; None: to the end
     estimator: str = "auto",  # 'robust', 'sift-ransac' or 'dense'; 'auto': as `choose_estimator` says
     mask: str | Path | None = None,  # Picture or video, white where something moves by itself; None: it is found
+    cache: bool = True,  # Take what was measured before, and keep what is measured now
     plot: str | Path | None = None,  # Picture of the motion to write, ending in .png, .svg or .pdf; None: none
 ) -> dict:  # Plain values, as `cammimic motion --json` prints them
     "Measure how the picture of a clip moves, and how far that can be trusted."
     if plot is not None:
         check_output(plot, (".png", ".svg", ".pdf"))
-    size, window = probe_video(video).size, dict(start=start, duration=duration)
-    try:
-        clip = read_video(video, dict(auto=16, all=None).get(num_frames, num_frames), max_side=576, **window)
-    except InputError:
-        if num_frames != "auto":
-            raise
-        clip = read_video(video, max_side=576, **window)
-    refuse_cuts(video, **window)
-    estimator = choose_estimator(estimator, clip.size[0])
-    motion = measure_clip(
-        clip.frames,
-        estimator=estimator,
-        mask=None if mask is None else read_mask(mask, clip.num_frames, size=clip.size, **window),
-    )
+    window = dict(start=start, duration=duration)
+    found = measure_file(video, estimator=estimator, mask=mask, cache=cache, **window)
+    times = found.path.resample(_wanted_frames(found, video, num_frames)).times
+    motion = found.at(times)
     if plot is not None:
+        clip = read_video(video, len(times), max_side=found.measured[0], **window)
         with atomic_path(plot) as part:
-            plot_motion(clip, motion, size=size).savefig(part, dpi=110)
-    path = motion.path(clip.times)
-    total, label, scale = path.total(), path.label(), size[0] / clip.size[0]
-    homographies = [
-        None if p.homography is None else to_pixels(to_normalised(p.homography, clip.size), size).tolist()
-        for p in motion.pairs
-    ]
+            plot_motion(clip, motion, size=found.size).savefig(part, dpi=110)
+    camera, scale = found.camera, found.size[0] / found.measured[0]
+    total, label, path = camera.total(), camera.label(), motion.path(times)
     return dict(
         video=str(video),
-        size=list(size),
+        size=list(found.size),
         start=start,
-        times=clip.times.tolist(),
-        homographies=homographies,
+        times=times.tolist(),
+        homographies=[
+            h.tolist() if good else None for h, good in zip(path.to_pixels(found.size), path.reliable, strict=True)
+        ],
         pairs=[_pair_facts(p, scale) for p in motion.pairs],
         total=dict(pan=100 * total["pan"], tilt=100 * total["tilt"], zoom=total["zoom"], roll=total["roll"]),
         label=label,
+        returns=bool(camera.returns),
+        shear=float(found.paths["homography"].shear),
+        camera="rotation" if found.turns else "homography",
+        residual=found.residuals["rotation"],
         reliable=label != "unreliable",
-        verdict=path.to_dict()["verdict"],
-        moving=motion.moving,
-        estimator=estimator,
+        verdict=camera.to_dict()["verdict"],
+        moving=found.moving,
+        estimator=found.estimator,
     )
+
+
+def _wanted_frames(found: Measurement, video: str | Path, num_frames: int | str) -> int:
+    "How many frames of a measured clip are told of."
+    there = found.path.num_frames
+    if num_frames in ("auto", "all"):
+        return min(16, there) if num_frames == "auto" else there
+    if num_frames > there:
+        raise InputError(
+            f"{video} has only {there} frames there, {num_frames} were asked for: take fewer (--num-frames) or a "
+            "longer part (--duration)"
+        )
+    return num_frames
 
 
 def _pair_facts(pair, scale: float) -> dict:
@@ -252,11 +259,12 @@ def _report(
 ) -> dict:
     "The report by a scorer that keeps its models."
     picture = None if image is None else read_image(image, max_side=1440)
-    wanted, made, ignored = read_clips(reference, generated, start=start, duration=duration, mask=mask)
+    made = read_clips(reference, generated, start=start, duration=duration, mask=mask)[1]
     if scorer.device == "auto" and (image, prompt) != (None, None):
         scorer.device = _best_device()
-    options = dict(aspect=made.size[0] / made.size[1], estimator=estimator, num_frames=made.num_frames)
-    (path, first), (found, second) = measure_path(wanted, mask=ignored, **options), measure_path(made, **options)
+    options = dict(aspect=made.size[0] / made.size[1], estimator=estimator)
+    path, first = measure_path_of_file(reference, start=start, duration=duration, mask=mask, **options)
+    found, second = measure_path_of_file(generated, **options)
     motion = score_paths(path, found, num_frames=made.num_frames, estimators=(first, second))
     moments = path.times[0] + path.duration * (made.times - made.times[0]) / (made.times[-1] - made.times[0])
     looks = scorer.score(

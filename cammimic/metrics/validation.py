@@ -12,6 +12,7 @@ __all__ = [
     "degraded_task",
     "truck_clip",
     "parallax_task",
+    "hard_task",
     "related_views",
     "score_task",
     "retrieval_task",
@@ -30,6 +31,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import product
@@ -39,7 +41,10 @@ import cv2
 import numpy as np
 
 from cammimic.core import InputError, atomic_path
+from cammimic.geometry.cuts import CutError
+from cammimic.geometry.hard_cases import HARD_CASES, render_case
 from cammimic.geometry.homography import corner_error, detect_features, estimate_pair, sift_ransac
+from cammimic.geometry.measure import measure_file
 from cammimic.geometry.path import CameraPath, matrix_exp, matrix_log, to_normalised, to_pixels
 from cammimic.geometry.render import (
     Degradation,
@@ -53,7 +58,7 @@ from cammimic.geometry.render import (
     render_views,
 )
 from cammimic.geometry.robust import measure_clip
-from cammimic.geometry.video import read_image, read_video
+from cammimic.geometry.video import read_image, read_video, write_video
 from cammimic.parallel import TaskStore, in_processes
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #c0dadb95
@@ -135,6 +140,7 @@ def _rounded(values) -> list:
 def _measure(clip: dict) -> dict:
     "Both estimators on one clip, as plain numbers."
     plain, motion = sift_ransac(clip["frames"]), measure_clip(clip["frames"])
+    path = motion.path(np.arange(len(clip["frames"]))).to_pixels(motion.size)
     mask = np.stack([cv2.resize(m.astype(np.uint8), motion.masks.shape[:0:-1]) > 0 for m in clip["mask"]])
     either = np.count_nonzero(mask | motion.masks)
     return dict(
@@ -145,7 +151,7 @@ def _measure(clip: dict) -> dict:
         reasons=list(motion.verdict.reasons),
         explained=motion.verdict.explained,
         iou=round(np.count_nonzero(mask & motion.masks) / either, 4) if either else None,
-        robust=_rounded(corner_error(p.homography, t) for p, t in zip(motion.pairs, clip["truth"], strict=False)),
+        robust=_rounded(corner_error(h, t) for h, t in zip(path, clip["truth"], strict=True)),
         uncertainty=_rounded(np.inf if p.uncertainty is None else p.uncertainty for p in motion.pairs),
         reliable=[bool(p.reliable) for p in motion.pairs],
         models=[p.model for p in motion.pairs],
@@ -243,6 +249,39 @@ def parallax_task(
     )
 
 
+# %% ../../nbs/2_metrics/05_validation.ipynb #7a1c0e12
+def hard_task(
+    name: str,  # One of `HARD_CASES`
+    seed: int,  # Of everything in the clip
+) -> dict[str, object]:  # What was measured, JSON-ready
+    "One clip of a kind that misleads, through H.264 and from the file."
+    case = render_case(name, _PHOTOS, seed=60_000 + seed)
+    told = dict(expected=case.expected)
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_video(Path(folder) / "clip.mp4", case.frames, fps=25, crf=23, threads=1)
+        try:
+            found = measure_file(file, cache=False)
+        except CutError:
+            return dict(told, verdict="refused", robust=None, roll=None, end=None)
+    size, path = case.frames.shape[2:0:-1], found.path
+    errors = end = None
+    if case.truth is not None:
+        errors = _rounded(corner_error(h, t, size=size) for h, t in zip(path.to_pixels(size), case.truth, strict=True))
+        end = round(corner_error(to_pixels(path.cumulative()[-1], size), case.totals[-1], size=size), 2)
+    return dict(
+        told,
+        verdict=path.verdict.level,
+        reasons=list(path.verdict.reasons),
+        notes=list(path.verdict.notes),
+        model=found.model,
+        label=found.camera.label(),
+        roll=round(found.camera.total()["roll"], 2),
+        true_roll=case.roll,
+        robust=errors,
+        end=end,
+    )
+
+
 # %% ../../nbs/2_metrics/05_validation.ipynb #ea389a73
 _RELATIVES = ("same", "same", "x 0.9", "x 0.7", "x 0.4", "reversed", "shaken", "still")
 _MOTIONS = (
@@ -276,16 +315,16 @@ def related_views(
 
 def _paths(frames: np.ndarray) -> dict:
     "Measured paths of a clip, normalised and flat, and which pairs are reliable."
-    found = dict(robust=measure_clip(frames).pairs, ransac=sift_ransac(frames))
+    times = np.arange(len(frames))
+    found = dict(
+        robust=measure_clip(frames).path(times), ransac=CameraPath.from_pairs(sift_ransac(frames), times, SIZE)
+    )
     return {
         name: dict(
-            reliable=[bool(p.reliable) for p in pairs],
-            path=[
-                _rounded((np.eye(3) if p.homography is None else to_normalised(p.homography, SIZE)).ravel() * 1e3)
-                for p in pairs
-            ],
+            reliable=path.reliable.tolist(),
+            path=[_rounded(h.ravel() * 1e3) for h in path.homographies],
         )
-        for name, pairs in found.items()
+        for name, path in found.items()
     }
 
 
@@ -368,12 +407,17 @@ def real_task(
 ) -> dict:  # What was measured, JSON-ready
     "The motion of a stretch of a real clip by both estimators."
     info = dict(start=start, duration=duration, max_side=576)
-    video = read_video(Path(folder) / "videos" / file, **info)
+    place = Path(folder) / "videos" / file
+    try:
+        found = measure_file(place, start=start, duration=duration, cache=False)
+    except CutError as error:
+        return dict(refused=str(error).replace(str(place), file))
+    video = read_video(place, **info)
     if video.num_frames > num_frames:
-        video = read_video(Path(folder) / "videos" / file, num_frames, **info)
-    motion, result = measure_clip(video.frames), {}
+        video = read_video(place, num_frames, **info)
+    verdict, result = found.path.verdict, {}
     for way, path in (
-        ("robust", motion.path(video.times)),
+        ("robust", found.camera),
         ("ransac", CameraPath.from_pairs(sift_ransac(video.frames), video.times, video.size)),
     ):
         result[way] = dict(
@@ -383,11 +427,12 @@ def real_task(
         )
     return dict(
         result,
-        frames=video.num_frames,
-        moving=round(motion.moving, 3),
-        explained=motion.verdict.explained,
-        verdict=motion.verdict.level,
-        reasons=list(motion.verdict.reasons),
+        frames=found.path.num_frames,
+        residual=round(found.residuals["rotation"], 2),
+        moving=round(found.moving, 3),
+        explained=verdict.explained,
+        verdict=verdict.level,
+        reasons=list(verdict.reasons),
     )
 
 
@@ -428,6 +473,13 @@ def _tasks(preset: str, clips: int, shared: str = "") -> list:
         return [
             (json.dumps(["retrieval", *key]), retrieval_task, key) for key in product(range(8), range(7), (0.0, 0.3))
         ]
+    elif preset == "hard":
+        return [
+            (json.dumps(["hard", name, seed]), hard_task, (name, seed))
+            for seed in range(clips)
+            for name in HARD_CASES
+            if seed < 4 or name != "drift"
+        ]
     elif preset == "real":
         return [(json.dumps(["real", *clip]), real_task, (shared, *clip, 60)) for clip in _REAL]
     elif preset == "truth":
@@ -443,7 +495,7 @@ def _tasks(preset: str, clips: int, shared: str = "") -> list:
         ]
     else:
         raise InputError(
-            f"unknown preset {preset!r}; choose from objects, degraded, parallax, scores, retrieval, real, truth"
+            f"unknown preset {preset!r}; choose from objects, degraded, parallax, hard, scores, retrieval, real, truth"
         )
     function = dict(objects=object_task, degraded=degraded_task, parallax=parallax_task)[preset]
     return [(json.dumps([preset, cell, seed]), function, (cell, seed)) for seed in range(clips) for cell in cells]
@@ -455,7 +507,7 @@ def _run(task: tuple) -> dict:
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #bfbbe521
 def run_preset(
-    preset: str,  # objects, degraded, parallax, scores, retrieval, real or truth
+    preset: str,  # objects, degraded, parallax, hard, scores, retrieval, real or truth
     output: str | Path,  # Folder for PRESET.jsonl, one line a task; lines that are there are kept
     *,
     photos: str | Path,  # Folder of photographs
@@ -581,7 +633,7 @@ def main(
     parser.add_argument(
         "presets",
         nargs="+",
-        help="objects, degraded, parallax, scores, retrieval; time; with --shared also real, truth",
+        help="objects, degraded, parallax, hard, scores, retrieval; time; with --shared also real, truth",
     )
     parser.add_argument("--output", required=True, help="folder for PRESET.jsonl")
     parser.add_argument("--photos", required=True, help="folder of photographs, such as nbs/sources/large")

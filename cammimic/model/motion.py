@@ -26,12 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from cammimic.core import InputError
-from cammimic.geometry.cuts import refuse_cuts
+from cammimic.geometry.measure import check_copy, copied_path, measure_file
 from cammimic.geometry.moves import MotionChange
 from cammimic.geometry.path import CameraPath
-from cammimic.geometry.robust import read_mask
 from cammimic.geometry.video import centre_crop_box, probe_video, read_video, to_canvas
-from cammimic.metrics.camerascore import measure_canvas
 from cammimic.model.backbone import Backbone, rare_token
 from cammimic.model.lora import add_lora, lora_state, read_lora, write_lora
 from cammimic.model.training import TrainingSettings, background_weights, train_motion
@@ -110,10 +108,23 @@ def read_reference(
     start: float = 0.0,  # Start of the window, in seconds
     duration: float | None = None,  # Length of the window, in seconds; None is to the end
     mask: str | Path | None = None,  # Picture or video, white where something moves by itself; None: found by itself
+    copy: str = "rotation",  # What of the motion is taken, as `check_copy` names it; the paper takes the homography
+    level: bool = False,  # Take no roll
+    cache: bool = True,  # Take what was measured before, and keep what is measured now
     # Frames on the canvas (F, H, W, 3) uint8, camera path, and facts about the clip
 ) -> tuple[np.ndarray, CameraPath, dict]:
     "A reference clip as the method sees it."
-    return measure_reference(reference, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask)[:3]
+    return measure_reference(
+        reference,
+        size=size,
+        num_frames=num_frames,
+        start=start,
+        duration=duration,
+        mask=mask,
+        copy=copy,
+        level=level,
+        cache=cache,
+    )[:3]
 
 
 def measure_reference(
@@ -124,38 +135,43 @@ def measure_reference(
     start: float = 0.0,  # Start of the window, in seconds
     duration: float | None = None,  # Length of the window, in seconds; None is to the end
     mask: str | Path | None = None,  # Image or video, white where something moves by itself; None: found by itself
+    copy: str = "rotation",  # What of the motion is taken, as `check_copy` names it; the paper takes the homography
+    level: bool = False,  # Take no roll
+    cache: bool = True,  # Take what was measured before, and keep what is measured now
     # As `read_reference`, and masks of what moves by itself, shape (F, h, w) bool
 ) -> tuple[np.ndarray, CameraPath, dict, np.ndarray]:
     "A reference clip and what moves by itself in it."
     if num_frames < 2:
         raise InputError(f"num_frames must be at least 2, got {num_frames}")
-    refuse_cuts(reference, start=start, duration=duration)
-    video, aspect = read_video(reference, num_frames, start=start, duration=duration, max_side=1440), size[0] / size[1]
-    given = None if mask is None else read_mask(mask, video.num_frames, size=video.size, start=start, duration=duration)
-    motion, times = measure_canvas(video, aspect=aspect, num_frames=num_frames, mask=given)
-    path, verdict = replace(motion.path(times), aspect=aspect), motion.verdict
+    check_copy(copy)
+    window, aspect = dict(start=start, duration=duration), size[0] / size[1]
+    video = read_video(reference, num_frames, max_side=1440, **window)
+    found = measure_file(reference, mask=mask, cache=cache, **window)
+    path, verdict = copied_path(found, copy, level=level).to_aspect(aspect), found.path.verdict
     if verdict.level == "unusable":
         raise InputError(
             f"the camera motion of {str(reference)!r} cannot be measured: {'; '.join(verdict.reasons)}; choose a part "
             "with more texture or slower motion by --start and --duration"
         )
-    label = path.label()
+    path = path.resample(len(video.frames))  # evenly spaced, as the result will be
+    label = found.camera.to_aspect(aspect).label()
     facts = dict(
         reference=Path(reference).name,
         start=start,
         duration=video.duration,
         source_size=list(video.size),
         crop=list(centre_crop_box(video.size, aspect)),
-        estimator=motion.estimator,
+        estimator=found.estimator,
+        copied=copy,
         label=label,
         still=label == "static",
-        verdict_reference=dict(asdict(verdict), reasons=list(verdict.reasons)),
-        moving_share=motion.moving,
+        verdict_reference=verdict.to_dict(),
+        moving_share=found.moving,
         mask=None if mask is None else Path(mask).name,
     )
-    masks = motion.masks[np.abs(video.times[:, None] - times).argmin(axis=1)]
-    # evenly spaced, as the result will be
-    return to_canvas(video.frames, size), path.resample(len(video.frames)), facts, masks
+    left, top, width, height = centre_crop_box(found.masks.shape[:0:-1], aspect)
+    masks = found.masks_at(video.times)[:, top : top + height, left : left + width]
+    return to_canvas(video.frames, size), path, facts, masks
 
 
 # %% ../../nbs/3_model/09_motion.ipynb #58bd92e8
@@ -193,6 +209,9 @@ def learn_motion(
     start: float = 0.0,  # Start of the window, in seconds
     duration: float | None = None,  # Length of the window, in seconds
     mask: str | Path | None = None,  # Picture or video, white where something moves by itself; None: found by itself
+    copy: str = "rotation",  # What of the motion is taken, as `check_copy` names it; the paper takes the homography
+    level: bool = False,  # Take no roll
+    cache: bool = True,  # Take what was measured before, and keep what is measured now
     # Keep what moves by itself out of the training; None: where there is a mask, or 3 % of the picture move
     mask_objects: bool | None = None,
     settings: TrainingSettings = TrainingSettings(),  # Stage 1
@@ -208,7 +227,15 @@ def learn_motion(
     num_frames = backbone.num_frames if num_frames is None else num_frames
     groups = backbone.latent_groups(num_frames)
     frames, path, facts, masks = measure_reference(
-        reference, size=size, num_frames=num_frames, start=start, duration=duration, mask=mask
+        reference,
+        size=size,
+        num_frames=num_frames,
+        start=start,
+        duration=duration,
+        mask=mask,
+        copy=copy,
+        level=level,
+        cache=cache,
     )
     if mask_objects is None:
         mask_objects = mask is not None or facts["moving_share"] >= _MOVING

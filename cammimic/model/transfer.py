@@ -324,6 +324,9 @@ def transfer(
     duration: float | None = None,  # Length of the window, or of the `motion`, in seconds
     mask: str | Path | None = None,  # Picture or video, white where something moves by itself in the reference
     mask_objects: bool | None = None,  # Keep what moves by itself out of the training; as in `learn_motion`
+    copy: str = "rotation",  # What of the reference's motion is taken; as in `learn_motion`
+    level: bool = False,  # Take no roll
+    cache: bool = True,  # Take what was measured of the reference before, and keep what is measured now
     training: TrainingSettings = TrainingSettings(),  # Both stages
     rank: int | None = None,  # Rank of the adapters
     alpha: float | None = None,  # Scale numerator of the adapters
@@ -381,6 +384,9 @@ def transfer(
             duration=duration,
             mask=mask,
             mask_objects=mask_objects,
+            copy=copy,
+            level=level,
+            cache=cache,
             settings=training,
             rank=rank,
             alpha=alpha,
