@@ -4,6 +4,7 @@
 # make run    restart the notebooks, run them top to bottom and store their outputs; make run NB=01_video for one
 # make export  clean and format the notebooks and tools, and write the package from them
 # make docs   the site, into _docs/
+# make audit  known faults of the pinned packages, by pip-audit; needs its database on the internet
 # make readme README.md from nbs/index.ipynb
 # make clean  remove what the other targets made
 
@@ -11,20 +12,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test test-all run export docs readme install clean
+.PHONY: help demo test test-all run export docs readme install audit clean
 help:
 	@sed -n 's/^# //p' Makefile
 
+# Nothing is installed but files whose hash is in hashes.txt; what a build of torch for GPUs brings comes with the last line.
 # The stamp is written last, so a set-up that was cut off starts anew; it names the folder, so a moved copy does too.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
-$(READY): constraints.txt settings.ini setup.py
+$(READY): constraints.txt hashes.txt settings.ini setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The pinned packages need Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@[ "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" ] || { echo "Setting up .venv: about 3 GB (more with a build of torch for GPUs), a few minutes the first time."; $(PYTHON) -m venv --clear .venv; }
 	@rm -f $@
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation torch==2.13.0 --editable '.[dev]'
+	@sed -n '/^pip==/,/[^\\]$$/p;/^setuptools==/,/[^\\]$$/p' hashes.txt > .venv/first.txt
+	@$(BIN)/python -m pip install -qq --require-hashes --no-deps -r .venv/first.txt
+	@$(BIN)/python -m pip install -qq --require-hashes --no-deps --no-build-isolation -r hashes.txt
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@$(BIN)/python tools/system.py
 	@printf '%s\n' "$(CURDIR)" > $@
 
@@ -54,6 +58,10 @@ docs: $(READY)
 readme: $(READY)
 	@$(BIN)/python tools/readme.py
 
+audit:
+	@$(PYTHON) -m venv --clear .audit && .audit/bin/python -m pip install -qq pip-audit==2.9.0
+	@.audit/bin/pip-audit --strict --disable-pip --require-hashes -r hashes.txt
+
 clean:
-	rm -rf .venv _docs _proc demo_output build dist *.egg-info nbs/nbdev.yml nbs/sidebar.yml
+	rm -rf .venv .audit _docs _proc demo_output build dist *.egg-info nbs/nbdev.yml nbs/sidebar.yml
 	find cammimic nbs tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,15 +5,31 @@
 # %% auto #0
 __all__ = [
     "PALETTE",
+    "LIMITS",
     "InputError",
     "show",
     "check_output",
     "atomic_path",
+    "check_distinct",
+    "quoted",
+    "printable",
+    "plain_label",
+    "Limit",
+    "check_limit",
     "is_inside",
+    "regular_file",
+    "path_inside",
+    "file_inside",
+    "check_name",
     "digest",
     "file_digest",
     "require_extra",
+    "read_text",
+    "read_json",
+    "checked",
+    "to_json",
     "read_csv",
+    "csv_cell",
     "stored",
     "asset",
     "static_page",
@@ -27,15 +43,23 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 from PIL import Image
 
 
@@ -101,8 +125,12 @@ def check_output(
 ) -> Path:  # The same path
     "Refuse an output path that cannot be written, before any work is done."
     path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"cannot write {str(path)!r}: no name holds a NUL")
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder, give the name of a file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot write {path}: it is a pipe, a device or a socket, give the name of a file")
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"cannot write {path}: the name must end in {' or '.join(suffixes)}")
     folder = next((p for p in path.absolute().parents if os.path.lexists(p)), Path("/"))
@@ -118,9 +146,10 @@ def atomic_path(
 ) -> Iterator[Path]:  # Temporary sibling with the same ending, to be written inside the `with`
     "Write a file under a temporary name and give it the final one only when the block succeeds."
     path = check_output(path, suffixes)
-    part = path.with_name(f".cammimic-{secrets.token_hex(4)}{path.suffix}")
+    part = path.with_name(f".cammimic-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path.parent.absolute())
         part.touch(exist_ok=False)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
@@ -144,6 +173,113 @@ def atomic_path(
         part.unlink(missing_ok=True)
 
 
+@cache
+def _remove_stale(folder: Path) -> None:
+    "Remove what processes that are gone were writing; once a folder."
+    for part in folder.glob(".cammimic-*-*"):
+        number = part.name.split("-")[1]
+        if number.isascii() and number.isdecimal() and part.is_file() and not psutil.pid_exists(int(number)):
+            part.unlink(missing_ok=True)
+
+
+# %% ../nbs/00_core.ipynb #b17c277c
+def check_distinct(
+    outputs: Iterable[str | Path],  # All files that will be written
+    inputs: Iterable[str | Path | None],  # All files that will be read; None, and what is no file, is passed over
+) -> None:  # `InputError` where a file is both, or is written twice
+    "Refuse to write over what is read, before any work is done."
+    outputs = [Path(path) for path in outputs]
+    given = [path for path in map(Path, filter(None, inputs)) if os.path.exists(path)]
+    for number, output in enumerate(outputs):
+        for path in given:
+            if os.path.exists(output) and os.path.samefile(output, path):
+                raise InputError(f"{output} would be written over what is read, {path}: give the output another name")
+        if os.path.realpath(output) in map(os.path.realpath, outputs[:number]):
+            raise InputError(f"{output} would be written twice: give each output a name of its own")
+
+
+# %% ../nbs/00_core.ipynb #cf75e60a
+def quoted(
+    value: Any,  # From a file or an option
+) -> str:  # At most 60 characters
+    "A foreign value in a sentence: short, in quotes, without control characters."
+    text = printable(repr(value))
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(
+    text: str,  # From a file, a name or a message
+) -> str:  # The same, with characters that steer a terminal or turn the writing about written as \\x1b or \\u202e
+    "Text that can be printed."
+    steering = ("Cc", "Cs", "Cf", "Zl", "Zp")
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in steering and c not in "\u200c\u200d" else c
+        for c in text
+    )
+
+
+def plain_label(
+    text: str,  # A method, a question or a clip, from a file
+    *,
+    most: int = 60,  # Characters that are drawn
+) -> (
+    str
+):  # Without control characters, in one line; matplotlib takes no $ in it for a formula, and no first _ for hidden
+    "A label that matplotlib draws as it is written."
+    text = printable(str(text))
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    return f"{' ' * text.startswith('_')}{text}".replace("$", r"\$")
+
+
+# %% ../nbs/00_core.ipynb #46962d78
+@dataclass(frozen=True)
+class Limit:
+    "The most that is taken of something."
+
+    most: int  # Largest value that is taken
+    of: str  # What is counted
+    remedy: str  # What to do about more
+
+
+LIMITS: dict[str, Limit] = {
+    "pixels": Limit(100_000_000, "pixels in a picture", "scale it down"),
+    "frame": Limit(36_000_000, "pixels in a frame", "scale the video down"),
+    "held": Limit(400_000_000, "pixels in the frames held at once", "take a shorter duration or fewer frames"),
+    "packets": Limit(1_000_000, "frames in a file", "cut out the part that is wanted"),
+    "frames": Limit(100_000, "frames in a path", "take a shorter part"),
+    "widths": Limit(10, "widths of the picture that one step moves", "measure the clip anew"),
+    "smooth": Limit(600, "seconds to smooth over", "take a shorter time"),
+    "train_steps": Limit(1_000_000, "training steps", "take fewer"),
+    "steps": Limit(1_000, "sampling steps", "take fewer"),
+    "json": Limit(64_000_000, "bytes of JSON", "take it apart"),
+    "depth": Limit(64, "levels of lists and dictionaries", "write it flatter"),
+    "header": Limit(1_000_000, "bytes of a header", "write the file anew"),
+    "weights": Limit(16_000_000, "bytes of a header", "save the weights in several files"),
+    "rank": Limit(1_024, "ranks", "take fewer"),
+    "table": Limit(64_000_000, "bytes of a table", "take it apart"),
+    "cells": Limit(5_000_000, "cells in a table", "take it apart"),
+    "cell": Limit(1_000, "characters in a cell of names", "shorten it"),
+    "people": Limit(20_000, "participants or examples", "analyse a part of them"),
+    "compared": Limit(26, "methods or questions", "compare fewer at a time"),
+    "votes": Limit(200_000, "votes of participants or examples to count", "analyse a part of them"),
+    "answers": Limit(10_000_000, "possible answers (participants, examples, questions, methods)", "take it apart"),
+    "text": Limit(1_000_000, "bytes of text", "shorten it"),
+    "value": Limit(10_000, "characters in a value", "shorten it"),
+    "name": Limit(150, "bytes in a name", "shorten it"),
+}
+
+
+def check_limit(
+    limit: str,  # Name in `LIMITS`
+    value: float,  # What a file or an option asks for
+    subject: str,  # What asks for it, for the message
+) -> None:  # `InputError` where it is too much, or no number
+    "Refuse what would take too much memory or time."
+    bound = LIMITS[limit]
+    if not value <= bound.most:
+        raise InputError(f"{subject} has {value:,.12g} {bound.of}, of which {bound.most:,} are taken: {bound.remedy}")
+
+
 # %% ../nbs/00_core.ipynb #604f17f3
 def is_inside(
     name: str,  # File name from a table
@@ -151,6 +287,80 @@ def is_inside(
     "Whether a file name from a table stays in its folder."
     path = PurePosixPath(name)
     return not (path.is_absolute() or ".." in path.parts or "://" in name or "\\" in name or ":" in name[:2])
+
+
+# %% ../nbs/00_core.ipynb #60445b7c
+def regular_file(
+    path: str | Path,  # What a user or a table named
+    kind: str = "file",  # What it should be, for the message
+) -> Path:  # The same path; `InputError` where it is no regular file, cannot be read or is empty
+    "A file that can be opened without a surprise: no folder, pipe, device or socket."
+    path = Path(path)
+    shown = printable(str(path))
+    try:
+        found = path.stat()
+        readable = os.access(path, os.R_OK)
+    except FileNotFoundError:
+        raise InputError(f"{shown} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{shown} is a folder, not a {kind}")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{shown} is a pipe, a device or a socket: save it as a {kind} first")
+    if not readable:
+        raise InputError(f"{shown} cannot be read: permission denied")
+    if not found.st_size:
+        raise InputError(f"{shown} is empty (0 bytes)")
+    return path
+
+
+def path_inside(
+    folder: str | Path,  # Folder of a collection, a cache or a model
+    name: str,  # Path below it, with slashes
+    kind: str = "file",  # What it should be, for the message
+    *,
+    within: str | Path | None = None,  # Folder that links may lead into; None: `folder`
+) -> Path:  # Its path, there or not; `InputError` where it is elsewhere, by its name or by a link
+    "A path in a folder, which no link leads out of."
+    path, home = Path(folder) / name, os.path.realpath(folder if within is None else within)
+    try:
+        inside = is_inside(name) and os.path.realpath(path).startswith(home.rstrip(os.sep) + os.sep)
+    except ValueError:
+        inside = False  # half a character or a NUL
+    if not inside:
+        raise InputError(f"{printable(name)} leads out of {folder}: put the {kind} itself there")
+    return path
+
+
+def file_inside(
+    folder: str | Path,  # Folder of a collection, a cache or a model
+    name: str,  # Path below it, with slashes, as a stranger's table has it
+    kind: str = "file",  # What it should be, for the message
+    *,
+    within: str | Path | None = None,  # Folder that links may lead into; None: `folder`
+) -> Path:  # The file; `InputError` where it is elsewhere, by its name or by a link
+    "A file that a table names, if it lies in the table's own folder."
+    return regular_file(path_inside(folder, name, kind, within=within), kind)
+
+
+# %% ../nbs/00_core.ipynb #d0f70d30
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+def check_name(
+    name: str,  # Id of a clip, an image, a method or a participant
+    what: str = "id",  # What it is, for the message
+) -> str:  # The same name; `InputError` where it is not one plain name
+    "Refuse what is no single file name on every system, or looks like another name."
+    if not isinstance(name, str) or not name or len(name.encode("utf-8", "surrogatepass")) > LIMITS["name"].most:
+        raise InputError(f"the {what} {quoted(name)} must be text of 1 to {LIMITS['name'].most} bytes")
+    bad = next((c for c in name if c in '/\\:*?"<>|' or unicodedata.category(c) in ("Cc", "Cf", "Cs")), None)
+    if bad is not None:
+        raise InputError(f"the {what} {quoted(name)} holds the character U+{ord(bad):04X}, which names no file")
+    if name[0] in ".-" or name[-1] in ". " or name[0] == " " or name.partition(".")[0].lower() in _RESERVED:
+        raise InputError(f"the {what} {quoted(name)} begins or ends as no file name may, or is a reserved word")
+    return name
 
 
 # %% ../nbs/00_core.ipynb #8e3d55e7
@@ -192,6 +402,124 @@ def require_extra(
         raise InputError(f"{purpose} needs {wanted}: pip install 'cammimic[{extra}]'") from None
 
 
+# %% ../nbs/00_core.ipynb #1a4e3f19
+def read_text(
+    path: str | Path,  # File to read
+    *,
+    limit: str = "text",  # Name in `LIMITS` of the most bytes taken
+    kind: str = "file",  # What it should be, for the message
+) -> str:  # `InputError` where it is no regular file, too long, or not UTF-8
+    "A text file of a stranger."
+    path = regular_file(path, kind)
+    check_limit(limit, path.stat().st_size, printable(str(path)))
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{printable(str(path))} is not text in UTF-8: {error.reason} at {error.start}") from None
+
+
+def read_json(
+    source: str | Path | bytes,  # File, or what it holds
+    *,
+    name: str | None = None,  # What messages call it; None is the path
+    long_integers: bool = False,  # Take integers of more than 64 bits, as floats, instead of refusing them
+) -> Any:  # Numbers are finite and at most 64 bits long, text is whole, at most 64 levels deep
+    "JSON of a stranger; `InputError` where it is none."
+    name = printable(name or ("the JSON" if isinstance(source, bytes) else str(source)))
+    if isinstance(source, bytes):
+        check_limit("json", len(source), name)
+        source = source.decode("utf-8", "replace")
+    else:
+        source = read_text(source, limit="json", kind="JSON file")
+    whole = _long_whole_number if long_integers else _whole_number
+    try:
+        values = json.loads(source, parse_constant=_no_number, parse_int=whole, parse_float=_number)
+    except RecursionError:
+        raise InputError(f"{name} has too many levels of lists and dictionaries: write it flatter") from None
+    except ValueError as error:
+        raise InputError(f"{name} is damaged or not JSON: {error}") from None
+    _check_values(values, name)
+    return values
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number")
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError(f"{text[:20]}... has too many digits")
+    return int(text)
+
+
+def _long_whole_number(text: str) -> int | float:
+    return _whole_number(text) if len(text) < 18 else _number(text)
+
+
+def _number(text: str) -> float:
+    if abs(number := float(text)) == float("inf"):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
+
+
+def _check_values(values: Any, name: str) -> None:
+    "Refuse half characters and deep nesting."
+    level, depth = [values], 0
+    while level:
+        check_limit("depth", depth, name)
+        texts = [v for v in level if isinstance(v, str)]
+        texts += [key for v in level if isinstance(v, dict) for key in v]
+        if not "".join(texts).isascii() and any("\ud800" <= c <= "\udfff" for text in texts for c in text):
+            raise InputError(f"{name} holds half a character (a lone surrogate): write it anew as UTF-8")
+        lists = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list))]
+        level, depth = [value for values in lists for value in values], depth + 1
+
+
+# %% ../nbs/00_core.ipynb #07d9ddee
+_Schema = TypeVar("_Schema")
+
+
+def checked(
+    schema: type[_Schema],  # A pydantic model, or any type that pydantic knows
+    values: Any,  # Of `read_json`
+    *,
+    name: str,  # What messages call it
+) -> _Schema:  # The values as the schema has them; `InputError` naming the first that does not fit
+    "Values of a stranger under a schema; nothing is converted, so '8' is no number."
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(schema).validate_json(to_json(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"{part}." for part in first["loc"])[:-1]
+        said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            said = f"{name}: {place} is missing"
+        elif first["type"] == "extra_forbidden":
+            said = f"{name}: {place} is no field of it"
+        else:
+            said = f"{name}: {place or 'it'} is {quoted(first['input'])}: {said[:1].lower()}{said[1:]}"
+        raise InputError(printable(said)) from None
+
+
+def to_json(
+    values: Any,  # JSON-ready
+    *,
+    indent: int | None = None,  # Spaces to a level; None: one line
+    ascii: bool = False,  # For a terminal: all that is not printable ASCII as \u1234, half characters too
+) -> str:  # `InputError` where it holds NaN, an infinity or, unless `ascii`, half a character
+    "A result as JSON."
+    try:
+        text = json.dumps(values, allow_nan=False, ensure_ascii=ascii, indent=indent).replace("\x7f", "\\u007f")
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{quoted(error.object[error.start])} is half a character, which no JSON file holds") from None
+    except ValueError as error:
+        raise InputError(f"the result cannot be written as JSON: {error}") from None
+    return text
+
+
 # %% ../nbs/00_core.ipynb #03aa7c14
 def read_csv(
     source: str | Path | bytes,  # File, or what it holds
@@ -200,21 +528,28 @@ def read_csv(
     required: tuple[str, ...] = (),  # Columns that must be there
     delimiter: str | None = None,  # None: comma, semicolon or tab, whichever the first line has most of
     complete: bool = False,  # Refuse a row with fewer cells than columns, instead of taking them for empty
+    cells: bool = False,  # Take off the ' that `csv_cell` put in front; any other ' stays
 ) -> list[dict[str, str]]:  # One dictionary a row
     "Read a table with a header line."
     name = name or ("the table" if isinstance(source, bytes) else str(source))
     try:
+        if not isinstance(source, bytes):
+            check_limit("table", regular_file(source, "table").stat().st_size, name)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
         text = content.decode("utf-8-sig")
         first_line = text.partition("\n")[0]
         delimiter = delimiter or max(",;\t", key=first_line.count)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        rows = list(reader)
+        columns = list(reader.fieldnames or ())
+        rows = list(islice(reader, LIMITS["cells"].most // max(len(columns), 1) + 1))
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{name} cannot be read as a table: {error}") from error
-    lacking = [column for column in required if column not in (reader.fieldnames or ())]
+    check_limit("cells", len(rows) * len(columns), name)
+    if twice := [column for column, number in Counter(filter(None, columns)).items() if number > 1]:
+        raise InputError(f"{name} has the column {quoted(twice[0])} twice: rename one")
+    lacking = [column for column in required if column not in columns]
     if lacking:
         raise InputError(f"{name} has no column {lacking[0]!r}; a table of this kind has {', '.join(required)}")
     for number, row in enumerate(rows, 2):
@@ -222,7 +557,29 @@ def read_csv(
             raise InputError(f"{name}, row {number}: it has more cells than the first line has columns")
         if complete and None in row.values():
             raise InputError(f"{name}, row {number}: it has fewer cells than the first line has columns")
-    return [{column: value or "" for column, value in row.items()} for row in rows]
+    return [
+        {column: _without_mark(value or "") if cells else value or "" for column, value in row.items()} for row in rows
+    ]
+
+
+_FORMULA = re.compile("'*[=+\\-@\\t\\r\\n＝＋－＠]")  # noqa: RUF001 - spreadsheets of Japan take the wide ones, too
+
+
+def _without_mark(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+
+
+def csv_cell(
+    value: Any,  # What a cell of a table is to hold
+) -> Any:  # The same; text that a spreadsheet would run as a formula gets a ' in front
+    "A cell of a table that strangers open."
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 # %% ../nbs/00_core.ipynb #2c1e1509

@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TINY = "--num-frames 4 --train-steps 2 --steps 2".split()
 IMPORTS = (
-    "import importlib, pkgutil, cammimic; names = [m.name for m in pkgutil.iter_modules(cammimic.__path__)]; "
-    '[importlib.import_module(f"cammimic.{name}") for name in names if not name.startswith("_")]; print(len(names), '
-    '"modules")'
+    'import importlib, pkgutil, cammimic; found = pkgutil.walk_packages(cammimic.__path__, "cammimic."); '
+    'names = [m.name for m in found if "._" not in m.name]; [importlib.import_module(name) for name in names]; '
+    'print(len(names), "modules")'
 )
 
 

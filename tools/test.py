@@ -25,6 +25,7 @@ from pathlib import Path
 
 import colab
 import forks
+import hashes
 import readme
 import run_notebooks
 from project import (
@@ -172,6 +173,39 @@ def step_lint(full):
     ruff = (sys.executable, "-m", "ruff")
     run(*ruff, "check", "--no-cache", "--quiet", "--output-format", "concise", ".")
     run(*ruff, "format", "--no-cache", "--quiet", "--check", ".")
+
+
+def step_supply(full):
+    "Workflows name actions by commit, hashes.txt what is pinned, LICENCES.md what ships"
+    require([*unpinned_actions(), *unhashed(), *unlicensed()])
+    return f"{len(hashes.listed())} packages"
+
+
+def unpinned_actions():
+    "Actions of workflows that are not named by a commit with its version beside it."
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
+        text = path.read_text()
+        for action in re.findall(r"uses: (.+)", text):
+            if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+", action):
+                yield f"{path.name}: {action} is not named by a commit, with the version beside it"
+        if not re.search(r"^permissions:\n  contents: read\n", text, re.M):
+            yield f"{path.name}: what its token may do is not bounded for all jobs"
+
+
+def unhashed():
+    "Differences between what is pinned and what hashes are known of."
+    pinned, known = pins(), hashes.listed()
+    for name in sorted({*pinned.items()} ^ {*known.items()}):
+        yield f"{'=='.join(name)} is not in both constraints.txt and hashes.txt: run tools/hashes.py"
+
+
+def unlicensed():
+    "Files of the package that LICENCES.md does not name, and names that are no files."
+    assets = PACKAGE / "assets"
+    named = re.findall(r"^\| `([^`]+)` \|", (assets / "LICENCES.md").read_text(), re.M)
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in assets.iterdir()}
+    for name in sorted((there - {"LICENCES.md", "__init__.py", "__pycache__/"}) ^ {*named}):
+        yield f"cammimic/assets/LICENCES.md: {name} is not both a file and a row"
 
 
 def is_light(path):
@@ -399,6 +433,7 @@ STEPS = {
     "install": step_install,
     "clean": step_clean,
     "lint": step_lint,
+    "supply": step_supply,
     "graph": step_graph,
     "import": step_import,
     "readme": step_readme,
