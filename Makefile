@@ -27,7 +27,7 @@ $(READY): constraints.txt hashes.txt settings.ini setup.py
 	@rm -f $@
 	@sed -n '/^pip==/,/[^\\]$$/p;/^setuptools==/,/[^\\]$$/p' hashes.txt > .venv/first.txt
 	@$(BIN)/python -m pip install -qq --require-hashes --no-deps -r .venv/first.txt
-	@$(BIN)/python -m pip install -qq --require-hashes --no-deps --no-build-isolation -r hashes.txt
+	@$(BIN)/python -m pip install -qq --require-hashes --no-deps --no-compile --no-build-isolation -r hashes.txt
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@$(BIN)/python tools/system.py
 	@printf '%s\n' "$(CURDIR)" > $@

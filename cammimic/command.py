@@ -16,12 +16,16 @@ __all__ = [
     "cache_option",
     "copy_options",
     "motion_options",
+    "Stopped",
     "sentence_for",
     "Commands",
     "report",
+    "tell",
     "judgement",
     "remark",
     "Progress",
+    "Finite",
+    "Count",
     "loading_asked",
     "NumFrames",
     "together",
@@ -29,45 +33,143 @@ __all__ = [
 
 # %% ../nbs/02_command.ipynb #462adfec
 import errno
-import json
-from collections.abc import Callable
+import math
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
 
+# %% ../nbs/02_command.ipynb #d65acccb
+class Stopped(KeyboardInterrupt):
+    "A signal that ends programs; what keeps its state on Ctrl-C keeps it then, too."
+
+    def __init__(
+        self,
+        number: int,  # Of the signal
+    ):
+        self.number = number
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_PAUSE = 3  # Seconds in which a further signal is taken for the same one: a session that ends sends both
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    "Raise `Stopped` at a signal that would end the program; one that is ignored, as by nohup, stays so."
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner, came = os.getpid(), []
+
+    def stop(number: int, frame: Any) -> None:
+        if os.getpid() != owner:  # a fork of this process, which ends as it always did
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not came or time.monotonic() - came[-1] > _PAUSE:
+            came.append(time.monotonic())
+            raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in _ENDING if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 # %% ../nbs/02_command.ipynb #49abb3d9
+_SCARCE = re.compile(
+    r"allocate memory|insufficient memory|bad_alloc|failed to map segment|can't start new thread"
+    r"|could not create a (primitive|memory)(?! desc)",
+    re.IGNORECASE,
+)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    "An exception and those it came from."
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _memory_sentence(error: BaseException) -> str | None:
+    "What to say where memory or threads are lacking; None where they are not."
+    for cause in _chain(error):
+        if type(cause).__name__ == "OutOfMemoryError":
+            return (
+                "the GPU has not enough memory for this: give --checkpointing, --vae-tiling and --offload, or lower "
+                "--num-frames; cammimic estimate tells what each needs"
+            )
+        number = cause.errno if isinstance(cause, OSError) else None
+        refused = number in (errno.EAGAIN, errno.ENOMEM) and cause.strerror == os.strerror(number)
+        if refused or isinstance(cause, MemoryError) or _SCARCE.search(str(cause)):
+            return (
+                "there is not enough memory for this: take a shorter --duration, fewer --num-frames or a smaller "
+                "picture, or allow more memory and threads (ulimit -v, ulimit -u)"
+            )
+    return None
+
+
+def _system_sentence(error: BaseException) -> str | None:
+    "What the system refused, such as a full disk; None where it is something else."
+    if isinstance(error, OSError) and error.errno != errno.EPIPE and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    number = re.search(r"\(os error (\d+)\)", str(error))  # of a library in Rust
+    return f"cannot write the file: {os.strerror(int(number[1]))}" if number else None
+
+
 def sentence_for(
     error: BaseException,  # What went wrong
 ) -> tuple[int, str | None]:  # Exit status, and the sentence; None where it is a bug
     "What to say about an exception, and how to end."
     from cammimic.core import InputError
 
+    stopped = next((cause for cause in _chain(error) if isinstance(cause, Stopped)), None)
+    if stopped is not None:
+        return 128 + stopped.number, f"{stopped}; nothing unfinished stands under a final name"
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return 130, "interrupted; nothing unfinished stands under a final name"
     if isinstance(error, InputError):
         return 2, str(error)
-    if type(error).__name__ == "OutOfMemoryError":
-        return (
-            2,
-            (
-                "the GPU has not enough memory for this: give --checkpointing, --vae-tiling and --offload, or lower "
-                "--num-frames; cammimic estimate tells what each needs"
-            ),
-        )
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return (
-            2,
-            "there is not enough memory for this: take a shorter --duration, fewer --num-frames or a smaller picture",
-        )
-    if isinstance(error, OSError) and error.errno != errno.EPIPE and error.strerror:
-        return 2, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, click.UsageError) and error.ctx:
         return 2, f"{error.format_message().rstrip('.')}; see {error.ctx.command_path} --help"
     if isinstance(error, click.ClickException):
         return 2, error.format_message()
-    return 1, None
+    said = _memory_sentence(error) or _system_sentence(error)
+    return (1, None) if said is None else (2, said)
+
+
+# %% ../nbs/02_command.ipynb #eebc69b7
+_SPACE = 1 << 30  # Bytes of addresses below which the libraries cannot be loaded, or crash
+
+
+def _check_space() -> None:
+    "Refuse to work in so little memory that a library would crash before anything can be said."
+    from cammimic.core import InputError
+
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit
+    except ImportError:  # this system has no such limit
+        return
+    limit = getrlimit(RLIMIT_AS)[0]
+    if limit != RLIM_INFINITY and limit < _SPACE:
+        raise InputError(
+            f"there is not enough memory: this process may use {limit / 1e6:.0f} MB of addresses (ulimit -v), and "
+            f"needs at least {_SPACE / 1e6:.0f}, several thousand for a model: allow more"
+        )
 
 
 class Commands(click.Group):
@@ -88,18 +190,26 @@ class Commands(click.Group):
     def resolve_command(self, context: click.Context, args: list) -> tuple:  # Name, command and its arguments
         "Find a command, importing it where it lives elsewhere."
         name, command, rest = super().resolve_command(context, args)
+        if not {"-h", "--help"} & {*rest}:
+            _check_space()
         return name, import_module(self.later[name][0]).command if name in self.later else command, rest
 
     def main(self, *args, standalone_mode: bool = True, **kwargs) -> Any:
+        from cammimic.core import printable
+
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **kwargs)
+        if getattr(sys.stdout, "errors", None) == "strict":
+            sys.stdout.reconfigure(errors="replace")  # a letter that a console lacks ends nothing
         try:
-            status = super().main(*args, standalone_mode=False, **kwargs)
+            with _stoppable():
+                status = super().main(*args, standalone_mode=False, **kwargs)
         except BaseException as error:
             status, sentence = sentence_for(error)
             if sentence is None:
                 raise
-            click.echo(f"cammimic: {sentence}", err=True)
+            with suppress(OSError):  # the terminal may be gone
+                click.echo(f"cammimic: {printable(sentence)}", err=True)
         raise SystemExit(status if isinstance(status, int) else 0)
 
     def list_commands(self, context: click.Context) -> list[str]:  # In the order they are written
@@ -112,12 +222,25 @@ def report(
     rows: list[tuple[str, str]],  # Name and text of each line
     as_json: bool,  # JSON alone
 ) -> None:
-    "Print a result: JSON alone, or a table of two columns."
+    "Print a result: JSON alone, or a table of two columns; further lines of a text are set in."
+    from cammimic.core import printable, to_json
+
     if as_json:
-        return click.echo(json.dumps(values, allow_nan=False))
+        return click.echo(to_json(values, ascii=True))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        click.echo(f"{name:<{width}}  {text}")
+        lines = "\n".ljust(width + 3).join(map(printable, text.split("\n")))
+        click.echo(f"{printable(name):<{width}}  {lines}")
+
+
+def tell(
+    lines: Iterable[str],  # Such as faults, or rows of a table
+) -> None:
+    "Print lines in which nothing can steer the terminal."
+    from cammimic.core import printable
+
+    for line in lines:
+        click.echo(printable(line))
 
 
 def judgement(
@@ -135,7 +258,9 @@ def remark(
     text: str,  # One sentence
 ) -> None:
     "Say something beside the result."
-    click.echo(f"cammimic: {text}", err=True)
+    from cammimic.core import printable
+
+    click.echo(f"cammimic: {printable(text)}", err=True)
 
 
 class Progress:
@@ -147,8 +272,10 @@ class Progress:
     def __call__(self, phase: str, step: int, steps: int, values: dict) -> None:
         from tqdm import tqdm
 
+        from cammimic.core import printable
+
         if phase != self.phase:
-            self.phase, self.bar = phase, tqdm(total=steps, desc=phase, disable=None, leave=True)
+            self.phase, self.bar = phase, tqdm(total=steps, desc=printable(phase), disable=None, leave=True)
         self.bar.n = step
         self.bar.set_postfix(
             {name.removeprefix("loss_"): f"{value:.3f}" for name, value in values.items()}, refresh=False
@@ -159,16 +286,51 @@ class Progress:
 
 
 # %% ../nbs/02_command.ipynb #31b6fcdd
+class Finite(click.FloatRange):
+    "A finite number in bounds; a float of click may be NaN, which every bound lets through."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+    def _describe_range(self) -> str:  # click would write x<=None
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
+
+class Count(click.IntRange):
+    "A whole number, no more than is taken of what it counts."
+
+    def __init__(
+        self,
+        least: int,  # Smallest that makes sense
+        limit: str,  # Name in `LIMITS`
+    ):
+        super().__init__(least)
+        self.limit = limit
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        from cammimic.core import check_limit
+
+        number = super().convert(value, param, ctx)
+        check_limit(self.limit, number, param.opts[0] if param else "it")
+        return number
+
+
 start_option = click.option(
     "--start",
-    type=float,
+    type=Finite(0, 1_000_000),
     default=0.0,
     show_default=True,
     metavar="S",
     help="Seconds into the reference at which to begin.",
 )
 duration_option = click.option(
-    "--duration", type=float, metavar="S", help="Seconds of the reference to use; the rest if left out."
+    "--duration",
+    type=Finite(0, 1_000_000, min_open=True),
+    metavar="S",
+    help="Seconds of the reference to use; the rest if left out.",
 )
 device_option = click.option(
     "--device",
@@ -267,11 +429,12 @@ class NumFrames(click.ParamType):
     name = "N|all"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        if value in ("auto", "all") or isinstance(value, int):
+        if value in ("auto", "all"):
             return value
-        if value.isdecimal() and int(value) >= 2:
-            return int(value)
-        self.fail(f"{value!r} must be a number of at least 2, or all", param, ctx)
+        try:
+            return Count(2, "frames").convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} must be a number of at least 2, or all", param, ctx)
 
 
 def together(
@@ -333,14 +496,12 @@ motion_options = together(
         ),
     ),
     click.option("--reverse", is_flag=True, help="Play the motion backwards."),
-    click.option("--amplitude", type=float, metavar="A", help="Times as much motion."),
+    click.option("--amplitude", type=Finite(-100, 100), metavar="A", help="Times as much motion."),
     click.option(
         "--ease", "curve", metavar="CURVE", help="How the motion proceeds: linear, ease, ease-in, ease-out, or back."
     ),
-    click.option(
-        "--smooth", type=click.FloatRange(0), metavar="S", help="Take out the shaking: seconds to average over."
-    ),
-    click.option("--speed", type=click.FloatRange(0.01, 100), metavar="V", help="Times as fast."),
+    click.option("--smooth", type=Finite(0, 600), metavar="S", help="Take out the shaking: seconds to average over."),
+    click.option("--speed", type=Finite(0.01, 100), metavar="V", help="Times as fast."),
     click.option("--loop", is_flag=True, help="Play the motion and back again."),
     copy_options,
 )

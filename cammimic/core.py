@@ -10,6 +10,9 @@ __all__ = [
     "show",
     "check_output",
     "atomic_path",
+    "process_gone",
+    "own_folder",
+    "remove_left_folders",
     "check_distinct",
     "quoted",
     "printable",
@@ -45,7 +48,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -173,29 +178,63 @@ def atomic_path(
         part.unlink(missing_ok=True)
 
 
+def process_gone(
+    number: str,  # Of a process, as a temporary name has it
+) -> bool:  # False where it is at work, and where this is no number of a process
+    "Whether the process that was writing under a temporary name is there no longer."
+    return number.isascii() and number.isdecimal() and len(number) < 10 and not psutil.pid_exists(int(number))
+
+
 @cache
 def _remove_stale(folder: Path) -> None:
     "Remove what processes that are gone were writing; once a folder."
     for part in folder.glob(".cammimic-*-*"):
-        number = part.name.split("-")[1]
-        if number.isascii() and number.isdecimal() and part.is_file() and not psutil.pid_exists(int(number)):
+        if part.is_file() and process_gone(part.name.split("-")[1]):
             part.unlink(missing_ok=True)
+
+
+# %% ../nbs/00_core.ipynb #5f0c1e2a
+def own_folder() -> tempfile.TemporaryDirectory:  # Removed when it is closed, forgotten, or the process ends
+    "A temporary folder of this process; those of killed processes are removed."
+    remove_left_folders()
+    return tempfile.TemporaryDirectory(prefix=f"cammimic-{os.getpid()}-", ignore_cleanup_errors=True)
+
+
+def remove_left_folders() -> None:
+    "Remove the folders of `own_folder` whose process is gone."
+    for folder in Path(tempfile.gettempdir()).glob("cammimic-*-*"):
+        if not process_gone(folder.name.split("-")[1]):
+            continue
+        try:
+            found = folder.lstat()
+        except OSError:
+            continue  # Another process has removed it
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == getattr(os, "getuid", int)():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 # %% ../nbs/00_core.ipynb #b17c277c
 def check_distinct(
     outputs: Iterable[str | Path],  # All files that will be written
-    inputs: Iterable[str | Path | None],  # All files that will be read; None, and what is no file, is passed over
+    inputs: Iterable[str | Path | None],  # All files that will be read, there or not; None is passed over
 ) -> None:  # `InputError` where a file is both, or is written twice
     "Refuse to write over what is read, before any work is done."
-    outputs = [Path(path) for path in outputs]
-    given = [path for path in map(Path, filter(None, inputs)) if os.path.exists(path)]
-    for number, output in enumerate(outputs):
-        for path in given:
-            if os.path.exists(output) and os.path.samefile(output, path):
-                raise InputError(f"{output} would be written over what is read, {path}: give the output another name")
-        if os.path.realpath(output) in map(os.path.realpath, outputs[:number]):
+    given, written = {_identity(path): Path(path) for path in filter(None, inputs)}, set()
+    for output in map(Path, outputs):
+        if (path := given.get(_identity(output))) is not None:
+            raise InputError(f"{output} would be written over what is read, {path}: give the output another name")
+        if (place := os.path.realpath(output)) in written:
             raise InputError(f"{output} would be written twice: give each output a name of its own")
+        written.add(place)
+
+
+def _identity(path: str | Path) -> tuple[int, int] | str:
+    "What a path names on the disk; its spelling where nothing is there."
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return os.path.abspath(path)
+    return found.st_dev, found.st_ino
 
 
 # %% ../nbs/00_core.ipynb #cf75e60a
@@ -203,7 +242,7 @@ def quoted(
     value: Any,  # From a file or an option
 ) -> str:  # At most 60 characters
     "A foreign value in a sentence: short, in quotes, without control characters."
-    text = printable(repr(value))
+    text = printable(repr(value)[:61])
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -222,9 +261,7 @@ def plain_label(
     text: str,  # A method, a question or a clip, from a file
     *,
     most: int = 60,  # Characters that are drawn
-) -> (
-    str
-):  # Without control characters, in one line; matplotlib takes no $ in it for a formula, and no first _ for hidden
+) -> str:  # One line without control characters, in which matplotlib finds no formula and no hidden label
     "A label that matplotlib draws as it is written."
     text = printable(str(text))
     text = text if len(text) <= most else f"{text[: most - 1]}…"
@@ -245,10 +282,14 @@ LIMITS: dict[str, Limit] = {
     "pixels": Limit(100_000_000, "pixels in a picture", "scale it down"),
     "frame": Limit(36_000_000, "pixels in a frame", "scale the video down"),
     "held": Limit(400_000_000, "pixels in the frames held at once", "take a shorter duration or fewer frames"),
+    "decoded": Limit(75_000_000, "bytes in a decoded frame", "scale the video down"),
     "packets": Limit(1_000_000, "frames in a file", "cut out the part that is wanted"),
+    "samples": Limit(4_000_000, "frames and pieces of sound in a file", "cut out the part that is wanted"),
     "frames": Limit(100_000, "frames in a path", "take a shorter part"),
     "widths": Limit(10, "widths of the picture that one step moves", "measure the clip anew"),
     "smooth": Limit(600, "seconds to smooth over", "take a shorter time"),
+    "seconds": Limit(1_000_000, "seconds", "take a shorter duration"),
+    "words": Limit(2_000, "letters", "shorten it"),
     "train_steps": Limit(1_000_000, "training steps", "take fewer"),
     "steps": Limit(1_000, "sampling steps", "take fewer"),
     "json": Limit(64_000_000, "bytes of JSON", "take it apart"),
@@ -261,7 +302,8 @@ LIMITS: dict[str, Limit] = {
     "cell": Limit(1_000, "characters in a cell of names", "shorten it"),
     "people": Limit(20_000, "participants or examples", "analyse a part of them"),
     "compared": Limit(26, "methods or questions", "compare fewer at a time"),
-    "votes": Limit(200_000, "votes of participants or examples to count", "analyse a part of them"),
+    "drawn": Limit(200, "lines or columns of a figure", "draw fewer methods or kinds"),
+    "votes": Limit(100_000, "votes of participants or examples to count", "analyse a part of them"),
     "answers": Limit(10_000_000, "possible answers (participants, examples, questions, methods)", "take it apart"),
     "text": Limit(1_000_000, "bytes of text", "shorten it"),
     "value": Limit(10_000, "characters in a value", "shorten it"),
@@ -493,6 +535,7 @@ def checked(
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"{part}." for part in first["loc"])[:-1]
+        place = place if len(place) <= 100 else f"{place[:97]}..."
         said = first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
             said = f"{name}: {place} is missing"

@@ -8,7 +8,6 @@ __all__ = ["end_with_parent", "in_processes", "in_ray", "Folder", "TaskStore"]
 # %% ../nbs/01_parallel.ipynb #0de3472a
 import atexit
 import io
-import json
 import os
 import pickle
 import posixpath
@@ -26,7 +25,17 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from cammimic.core import InputError, atomic_path
+from cammimic.core import (
+    InputError,
+    atomic_path,
+    check_limit,
+    file_inside,
+    is_inside,
+    path_inside,
+    printable,
+    read_json,
+    to_json,
+)
 
 
 # %% ../nbs/01_parallel.ipynb #417a33f8
@@ -366,15 +375,26 @@ class Folder:
             system, root = fsspec.core.url_to_fs(self.place)
         except (ValueError, ImportError) as error:
             raise InputError(f"{self.place} is no folder that can be reached: {error}") from error
+        if name and isinstance(system, fsspec.implementations.local.LocalFileSystem):
+            path_inside(root, name)
+        elif not is_inside(name):
+            raise InputError(f"{printable(name)} leads out of {self.place}: put the file itself there")
         return system, posixpath.join(root, name)
 
     def read(
         self,
         name: str,  # Path inside the folder
+        *,
+        limit: str | None = None,  # Name in `LIMITS` of the most bytes taken; None takes any number
     ) -> bytes | None:  # What the file holds; None where there is none
         "A file."
         system, path = self._at(name)
         try:
+            found = system.info(path)
+            if found["type"] != "file":
+                return None
+            if limit is not None:
+                check_limit(limit, found["size"] or 0, f"{self.place}/{printable(name)}")
             return system.cat_file(path)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
@@ -443,9 +463,19 @@ class _LocalLines:
     def __init__(self, path: Path):
         self.path = path
 
+    def _check(self) -> None:
+        "Refuse a link that leads elsewhere, what is no regular file, and too long a file."
+        if os.path.islink(self.path) or (self.path.exists() and not (self.path.is_file() and not self._size())):
+            file_inside(self.path.parent, self.path.name, "file of results")
+            check_limit("json", self._size(), printable(str(self.path)))
+
+    def _size(self) -> int:
+        return self.path.stat().st_size
+
     @contextmanager
     def _locked(self) -> Iterator[io.FileIO]:
         "The file, which nobody else writes meanwhile."
+        self._check()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             with open(self.path, "ab+", buffering=0) as file:
@@ -456,6 +486,7 @@ class _LocalLines:
 
     def read(self) -> list[tuple[str, bytes]]:
         "All lines, with their place."
+        self._check()
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -500,7 +531,7 @@ class _RemoteLines:
     def _parts(self) -> dict[str, bytes]:
         "What there is, from old to new."
         names = [*self.folder.names(self.name), *self.folder.names(f"{self.name}.*")]
-        found = {name: self.folder.read(name) for name in names}
+        found = {name: self.folder.read(name, limit="json") for name in names}
         return {name: content for name, content in found.items() if content is not None}
 
     def read(self) -> list[tuple[str, bytes]]:
@@ -550,8 +581,8 @@ class TaskStore:
         if not line.strip():
             return None
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = read_json(line, name=where)
+        except InputError:
             if line.startswith(start) or start.startswith(line):
                 return None
             record = None
@@ -594,7 +625,7 @@ class TaskStore:
     ) -> None:
         "Add a result; it takes the place of an earlier one."
         record = {self.key: task} | ({} if digest is None else {"digest": digest}) | result
-        self._lines.add(json.dumps(record | {self.key: task}).encode() + b"\n")
+        self._lines.add(to_json(record | {self.key: task}).encode() + b"\n")
 
     def compact(self) -> None:
         "Bring all results together: one line a task, sorted by task."
@@ -602,7 +633,7 @@ class TaskStore:
 
     @staticmethod
     def _sorted(records: dict[str, dict]) -> list[bytes]:
-        return [json.dumps(records[task]).encode() + b"\n" for task in sorted(records)]
+        return [to_json(records[task]).encode() + b"\n" for task in sorted(records)]
 
     def adopt(
         self,
@@ -614,12 +645,12 @@ class TaskStore:
         folder, found = Folder(self.place.rpartition("/")[0] or "."), {}
         for name in folder.names(pattern):
             try:
-                result = json.loads(folder.read(name) or b"")
-            except ValueError:
+                result = read_json(folder.read(name, limit="json") or b"")
+            except InputError:
                 continue  # it was pending then, too
-            if isinstance(result, dict) and "digest" in result:
+            if isinstance(result, dict) and isinstance(result.get("digest"), str):
                 task = name.removesuffix(".json")
-                found[task] = {self.key: task, "digest": result["digest"]} | result
+                found[task] = {self.key: task, "digest": result["digest"]} | result | {self.key: task}
         if found:
             self._lines.rewrite(lambda lines: self._sorted(found | self._latest(lines)))
         return len(found)

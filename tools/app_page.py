@@ -2,18 +2,25 @@
 
 `cammimic app` is started, a clip and a picture are brought (by the chooser and by dropping), bad ones are refused,
 every panel is compared with what it should show, a video is made, broken off, made again and downloaded, and the server
-is ended by Ctrl-C. With --output the video is made with --fast instead of a few steps, and pictures are kept."""
+is ended by Ctrl-C. Other pages and names get nothing, the page asks no other host for anything, and reloading it leaves
+one kernel (thirty times; three with --short). With --output the video is made with --fast instead of a few steps, and
+pictures are kept."""
 
 import base64
 import contextlib
+import http.server
 import json
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from urllib.parse import urlsplit
 
+import psutil
 from project import ENV, ROOT, screenshot
 
 sys.path.insert(0, str(ROOT))
@@ -71,7 +78,7 @@ def material(folder):
 
 @contextlib.contextmanager
 def served(folder):
-    "The app on a free port of this machine: its address. It must end by Ctrl-C, without an error."
+    "The app on a free port of this machine: its address, and its process. It must end by Ctrl-C, and leave nothing."
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-c", CALL, "app", "--no-browser", "--port", str(port), "--max-upload", "8"]
@@ -82,15 +89,113 @@ def served(folder):
             lines = []
             for line in server.stderr:
                 lines.append(line)
-                if "the app is at" in line:
+                if found := re.search("the app is at ([^ ]*) until", line):
                     break
             else:
                 raise AssertionError(f"the server has ended: {''.join(lines)}")
-            yield f"http://127.0.0.1:{port}/"
+            assert found[1].startswith(f"http://127.0.0.1:{port}/?token="), found[1]
+            yield found[1], psutil.Process(server.pid)
             server.send_signal(signal.SIGINT)
             assert server.wait(WAIT) == 0, server.returncode
+            left = [path.name for path in folder.glob("cammimic-*")]
+            assert not left, f"the server has left {left}"
         finally:
             server.kill()
+
+
+def kernels(server):
+    "The processes of the pages."
+    found = []
+    for process in server.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "ipykernel_launcher" in process.cmdline():
+                found.append(process)
+    return found
+
+
+def megabytes(server):
+    "Memory of all that the app has started."
+    return sum(process.memory_info().rss for process in server.children(recursive=True)) / 1e6
+
+
+STRANGER = """<!doctype html><title>elsewhere</title><img src="ADDRESS?1"><iframe src="ADDRESS?2"></iframe><script>
+window.heard = Promise.all([
+  new Promise(done => { document.images[0].onerror = () => done('refused'); document.images[0].onload = done; }),
+  fetch('ADDRESS?3', {credentials: 'include', mode: 'no-cors'}).then(() => 'opaque', () => 'refused'),
+  fetch('ADDRESS?4', {credentials: 'include'}).then(() => 'read', () => 'refused'),
+  new Promise(done => {
+    const socket = new WebSocket('ADDRESSapi/kernels/KERNEL/channels'.replace('http', 'ws'));
+    socket.onopen = () => done('open');
+    socket.onerror = () => done('refused');
+  }),
+])</script>"""
+
+
+@contextlib.contextmanager
+def elsewhere(text):
+    "A page of another server on this machine: its address."
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def strangers(page, address, server, findings):
+    "What other pages, other names and visitors without the token get, in the browser that has the app open: nothing."
+    before = {process.pid for process in kernels(server)}
+    home = address.partition("?")[0]
+    kernel = json.loads(page.locator("#jupyter-config-data").text_content())["kernelId"]
+    text = STRANGER.replace("ADDRESS", home).replace("KERNEL", kernel)
+    with elsewhere(text) as other:
+        for name in ("127.0.0.1", "localhost"):  # The same site, whose cookies the browser would send, and another
+            second = page.context.new_page()
+            second.goto(other.replace("127.0.0.1", name))
+            heard = second.evaluate("heard")
+            assert heard[0] == "refused" and heard[2:] == ["refused", "refused"], (name, heard)
+            second.close()
+    second = new_page(page.context.browser)
+    for place, said_there in ((home, "The token is missing"), (address.replace("127.0.0.1", "evil.localhost"), "name")):
+        answer = second.goto(place)
+        assert answer.status == 403, (place, answer.status)
+        said(second, said_there)
+    second.set_viewport_size(dict(width=WIDE[0], height=WIDE[1]))
+    look(second, "refused page", findings)
+    second.context.close()
+    assert {process.pid for process in kernels(server)} == before, "a stranger has started a kernel"
+
+
+def reloads(page, server, times):
+    "Reload the page, at the end before it is there: one kernel is left each time. MB after each."
+    memory = []
+    for _ in range(times):
+        before = kernels(server)
+        page.reload()
+        page.wait_for_selector(".cm-drop")
+        _, alive = psutil.wait_procs(before, WAIT)
+        assert not alive and len(kernels(server)) == 1, "a reload has left its kernel"
+        memory.append(round(megabytes(server)))
+    before = kernels(server)
+    for _ in range(3):
+        page.reload(wait_until="commit")
+        before += [process for process in kernels(server) if process not in before]
+    page.reload()
+    page.wait_for_selector(".cm-drop")
+    _, alive = psutil.wait_procs(before, WAIT)
+    assert not alive and len(kernels(server)) == 1, "a hasty reload has left its kernel"
+    memory.append(round(megabytes(server)))
+    assert max(memory) < 1.15 * memory[0] + 50, f"memory grows with reloads: {memory} MB"
+    return memory
 
 
 class Visitor:
@@ -339,6 +444,9 @@ def walk(visitor, short):
         visitor.subject(mask, picture)
     visitor.generate()
     got = visitor.download()
+    visitor.page.get_by_role("slider").first.focus()
+    for key in ("ArrowRight", "ArrowLeft"):
+        visitor.press(key)  # A download is no farewell: the kernel still answers
     command = visitor.copy_command(clip.name, picture.name)
     resized(visitor.page, *PHONE)
     visitor.page.evaluate('document.querySelector(".cm-app").scrollIntoView()')
@@ -351,20 +459,27 @@ def take(folder, output=None, short=False):
     "Start the app and walk through it; what was found."
     from playwright.sync_api import sync_playwright
 
-    findings, errors = [], []
-    with served(folder) as address, sync_playwright() as playwright:
+    findings, errors, hosts, forbidden = [], [], set(), []
+    with served(folder) as (address, server), sync_playwright() as playwright:
         chrome = launch(playwright)
         allowed = ["clipboard-read", "clipboard-write"]
         page = new_page(chrome, viewport=dict(width=WIDE[0], height=WIDE[1]), permissions=allowed)
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: "Security Policy" in line.text and forbidden.append(line.text))
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
         begin = time.perf_counter()
         page.goto(address)
         page.wait_for_selector(".cm-drop")
         opened = time.perf_counter() - begin
+        assert "token" not in page.url, page.url
+        strangers(page, address, server, findings)
         found = walk(Visitor(page, folder, output, findings), short)
+        found["megabytes"] = reloads(page, server, 3 if short else 30)
         version = chrome.version
         chrome.close()
     assert not errors, errors
+    assert not forbidden, f"the page does what its own policy forbids: {forbidden}"
+    assert hosts <= {urlsplit(address).netloc, ""}, f"the page has asked other hosts: {hosts}"
     none_serious(findings)
     axe = sorted({(screen, rule, impact) for screen, rule, impact, _ in findings})
     return dict(found, seconds_to_page=round(opened, 1), axe=axe, chromium=version)

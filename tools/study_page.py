@@ -272,6 +272,8 @@ def take(folder, output=None, short=False):
         chrome.close()
 
     assert found["excluded"] == [careless], found
+    assert found["study"] == key["study"], found
+    assert found["reading"] == dict(spellings={}, repeated=0, skipped=0, unnamed=0), found
     kept = 3 if short else 7  # All but the careless one
     assert (found["participants"], found["answers"], found["missing"]) == (kept, 9 * kept, []), found
     shares = {}

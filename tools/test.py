@@ -51,6 +51,7 @@ NOTEBOOK_TIMEOUT = 1200
 LIGHT = (
     "metrics.camerascore",
     "metrics.scoring",
+    "model.stored",
     "app.preview",
     "app.measuring_commands",
     "app.generating_commands",

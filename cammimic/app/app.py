@@ -21,11 +21,14 @@ __all__ = [
 import base64
 import itertools
 import json
+import os
+import re
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import webbrowser
@@ -35,6 +38,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +50,14 @@ from fastcore.basics import patch
 from cammimic.app.preview_panel import film_panel, invented_share, scene_panel, stage_css, stage_html, stage_size
 from cammimic.app.settings import MAX_UPLOAD, Recipe, as_python, chosen_settings, composes, keep_upload, shown_name
 from cammimic.command import backbone_option, device_option, judgement, remark
-from cammimic.core import InputError, digest
-from cammimic.geometry.moves import MotionChange, check_subject, read_motion
+from cammimic.core import InputError, digest, own_folder
+from cammimic.geometry.moves import MotionChange, check_subject, motion_from_words
+from cammimic.geometry.path import CameraPath
 from cammimic.geometry.render import EASINGS
 from cammimic.geometry.video import probe_video, read_image, read_video
 from cammimic.geometry.weak_video import is_video, read_moving_scene, read_subject
 from cammimic.model.loading import load_as_asked
-from cammimic.model.motion import learn_motion, read_reference
+from cammimic.model.motion import Motion, learn_motion, read_reference
 from cammimic.model.transfer import GuidanceSettings, Result, default_sampling, transfer, write_result
 
 
@@ -164,19 +169,19 @@ def look_at(
     shape = scene.shape[-2:-4:-1] if given else probe_video(clip).size
     size = backbone.nearest_size(shape[0] / shape[1]) if backbone else stage_size(shape[0] / shape[1])
     if given:
-        return Look(
-            scene,
-            own,
-            subject,
-            size,
-            read_motion(words or clip, num_frames=num_frames, aspect=size[0] / size[1]),
-            None,
-            None,
-        )
+        path = _given_motion(words, clip, num_frames, size[0] / size[1])
+        return Look(scene, own, subject, size, path, None, None)
     _, path, facts = read_reference(clip, size=size, num_frames=num_frames)
     return Look(
         scene, own, subject, size, path, facts["verdict_reference"], read_video(clip, num_frames, max_side=640).frames
     )
+
+
+def _given_motion(words: str | None, clip: Path | None, num_frames: int, aspect: float) -> CameraPath:
+    "A motion that is not measured: words are words and never the name of a file, which only an upload has."
+    if words:
+        return motion_from_words(words, num_frames=num_frames, aspect=aspect)
+    return CameraPath.load(clip).to_aspect(aspect).resample(num_frames)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460009
@@ -197,14 +202,10 @@ class Session:
     "Files, motion and results of one visitor."
 
     def __init__(self, *, backbone: str = "embedded", device: str = "auto", max_bytes: int = MAX_UPLOAD):
-        self.home, self.name, self.device, self.max_bytes = (
-            tempfile.TemporaryDirectory(prefix="cammimic-"),
-            backbone,
-            device,
-            max_bytes,
-        )
+        self.home, self.name, self.device, self.max_bytes = own_folder(), backbone, device, max_bytes
         self.folder, self.count, self.backbone, self.pace = Path(self.home.name), itertools.count(), None, {}
         self.files, self.words, self.look, assets = {}, None, None, Path(str(files("cammimic") / "assets"))
+        self.held = {}
         if backbone == "embedded":
             self.load()
         self.use(
@@ -232,17 +233,30 @@ class Session:
         name: str,  # The user's name of a file
         content: bytes,  # What it holds
     ) -> None:
-        "Keep an uploaded file and use it."
-        self.use(
-            **{
-                part: (
-                    keep_upload(
-                        name, content, self.folder / str(next(self.count)), part=part, max_bytes=self.max_bytes
-                    ),
-                    shown_name(name),
-                )
-            }
-        )
+        "Keep an uploaded file and use it, and remove the one that it replaces; or remove it, if it cannot be used."
+        folder = self.folder / "uploads" / str(next(self.count))
+        try:
+            path = keep_upload(name, content, folder, part=part, max_bytes=self.max_bytes)
+            self.use(**{part: (path, shown_name(name))})
+        finally:
+            self.tidy()
+
+    def tidy(self) -> None:
+        "Remove uploads that are no longer used, and results that another has replaced."
+        used = {path.parent for kept in (self.files, self.held) for path, _ in kept.values()}
+        results = sorted(self.folder.glob("result*"), key=lambda path: int(path.name.removeprefix("result")))
+        for folder in {*self.folder.glob("uploads/*"), *results[:-1]} - used:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def hold(self) -> Iterator[dict]:  # The files
+        "Keep the files that are used now until the block ends, whatever is brought meanwhile."
+        self.held = dict(self.files)
+        try:
+            yield self.held
+        finally:
+            self.held = {}
+            self.tidy()
 
     def use(
         self,
@@ -281,33 +295,23 @@ def generate(
 ) -> tuple[Result, dict]:  # The result, and its files: video, raw, motion, settings
     "Make the video and the files to take away."
     session.load()
-    backbone, real = session.backbone, {part: str(path) for part, (path, _) in session.files.items()}
-    chosen = chosen_settings(
-        backbone,
-        recipe.train_steps,
-        recipe.fast,
-        steps=recipe.steps,
-        strength=recipe.strength,
-        homography_scale=recipe.homography_scale,
-        anchor=recipe.anchor,
-    )
-    training = chosen.pop("settings")
-    motion = None if recipe.motion is None else session.words or real["reference"]
-    reference = None if motion else real["reference"]
-    states = (
-        session.folder
-        / "states"
-        / digest(repr((reference, motion, recipe.reference_prompt, training, recipe.seed, session.look.size)))
-    )
-    scene = digest(repr((real["image"], recipe.prompt)))
-    if (states / "scene.txt").is_file() and (states / "scene.txt").read_text() != scene:
-        (states / "scene.safetensors").unlink(missing_ok=True)
-    states.mkdir(parents=True, exist_ok=True)
-    (states / "scene.txt").write_text(scene)
-    options = dict(
-        prompt=recipe.prompt, training=training, seed=recipe.seed, state_folder=states, progress=progress, **chosen
-    )
-    with _by_name(session.files):
+    look, words, backbone = session.look, session.words, session.backbone
+    with session.hold() as held, _by_name(held):
+        real = {part: str(path) for part, (path, _) in held.items()}
+        chosen = chosen_settings(
+            backbone,
+            recipe.train_steps,
+            recipe.fast,
+            steps=recipe.steps,
+            strength=recipe.strength,
+            homography_scale=recipe.homography_scale,
+            anchor=recipe.anchor,
+        )
+        training = chosen.pop("settings")
+        motion = None if recipe.motion is None else words or real["reference"]
+        reference = None if motion else real["reference"]
+        kept = (reference, motion, recipe.reference_prompt, training, recipe.seed, look.size)
+        states = _states(session.folder / "states" / digest(repr(kept)), digest(repr((real["image"], recipe.prompt))))
         result = transfer(
             reference,
             real["image"],
@@ -317,31 +321,47 @@ def generate(
             reference_prompt=recipe.reference_prompt,
             steady=recipe.steady,
             subject=real.get("subject"),
-            **options,
+            prompt=recipe.prompt,
+            training=training,
+            seed=recipe.seed,
+            state_folder=states,
+            progress=progress,
+            **chosen,
         )
-    result = replace(
-        result,
-        facts=result.facts
-        | dict(image=recipe.image, reference=recipe.reference, subject=recipe.subject)
-        | (dict(motion=recipe.motion) if motion else {}),
-    )
-    folder = session.folder / f"result{next(session.count)}"
-    folder.mkdir()
-    write_result(result, folder / "transfer.mp4", compose=composes(recipe.compose, recipe.backbone))
-    found = dict(video=folder / "transfer.mp4", raw=folder / "transfer.raw.mp4", settings=folder / "transfer.json")
-    if reference:
-        learn_motion(
+        learned = reference and learn_motion(
             reference,
             backbone,
             prompt=recipe.reference_prompt,
-            size=session.look.size,
+            size=look.size,
             settings=training,
             seed=recipe.seed,
             state_path=states / "motion.safetensors",
-        ).save(folder / "motion.safetensors")
-    else:
-        session.look.path.save(folder / "motion.json")
-    found["motion"] = folder / ("motion.safetensors" if reference else "motion.json")
+        )
+    return _taken_away(session, recipe, result, learned or look.path)
+
+
+def _states(folder: Path, scene: str) -> Path:
+    "The folder of unfinished training; the second stage of another picture is removed from it."
+    if (folder / "scene.txt").is_file() and (folder / "scene.txt").read_text() != scene:
+        (folder / "scene.safetensors").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scene.txt").write_text(scene)
+    return folder
+
+
+def _taken_away(session: Session, recipe: Recipe, result: Result, motion: Motion | CameraPath) -> tuple[Result, dict]:
+    "Write the video, its settings and its motion."
+    named = dict(image=recipe.image, reference=recipe.reference, subject=recipe.subject)
+    named |= dict(motion=recipe.motion) if recipe.motion else {}
+    result = replace(result, facts=result.facts | named)
+    folder = session.folder / f"result{next(session.count)}"
+    folder.mkdir()
+    write_result(result, folder / "transfer.mp4", compose=composes(recipe.compose, recipe.backbone))
+    path = folder / ("motion.json" if isinstance(motion, CameraPath) else "motion.safetensors")
+    motion.save(path)
+    found = dict(
+        video=folder / "transfer.mp4", raw=folder / "transfer.raw.mp4", settings=folder / "transfer.json", motion=path
+    )
     return result, {name: path for name, path in found.items() if path.exists()}
 
 
@@ -607,7 +627,9 @@ def _fresh(self: App) -> None:
     still, styles = look.scene if look.scene.ndim == 3 else look.scene[0], []
     for k, (tile, words) in enumerate(zip(self.tiles, MOTIONS.values(), strict=False)):
         tile.value = stage_html([scene_panel(still, small, label=words, name=f"{name}t{k}")])
-        styles.append(stage_css(read_motion(words, num_frames=16, aspect=size[0] / size[1]), small, name=f"{name}t{k}"))
+        styles.append(
+            stage_css(motion_from_words(words, num_frames=16, aspect=size[0] / size[1]), small, name=f"{name}t{k}")
+        )
     self.tile_styles.value = "".join(styles)
     for part, zone in self.zones.items():
         shown = None if part == "reference" and self.session.words else self.session.files.get(part, (None, None))[1]
@@ -810,12 +832,30 @@ def show_app(**options) -> None:  # Those of `App`
     show_default=True,
     metavar="ADDRESS",
     help=(
-        "Address to listen at. Whoever can reach the page can run code on this machine: leave it, or put it behind a "
-        "login."
+        "Address to listen at. Whoever has the printed address can run code on this machine, and the network between "
+        "can read it: put a proxy with TLS before it."
     ),
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=8866, show_default=True, help="Port to listen at.")
+@click.option(
+    "--public",
+    multiple=True,
+    metavar="NAME",
+    help="Host name by which a proxy makes the app known, such as video.example.org; may be given several times.",
+)
+@click.option(
+    "--token/--no-token",
+    default=True,
+    help="Ask for the token in the printed address. Go without only behind a proxy that has a login of its own.",
+)
 @click.option("--browser/--no-browser", default=True, help="Open it in the browser.")
+@click.option(
+    "--visitors",
+    type=click.IntRange(1, 1000),
+    default=4,
+    show_default=True,
+    help="Pages that may be open at once; each holds a model.",
+)
 @click.option(
     "--max-upload",
     type=click.IntRange(1, 4000),
@@ -824,84 +864,80 @@ def show_app(**options) -> None:  # Those of `App`
     metavar="MB",
     help="Largest file a visitor may bring.",
 )
-def command(*, backbone: str, device: str, host: str, port: int, browser: bool, max_upload: int) -> None:
+def command(*, backbone: str, device: str, host: str, port: int, token: bool, browser: bool, **limits) -> None:
     "Serve the app as a page until Ctrl-C."
-    from importlib.util import find_spec
-
     if find_spec("voila") is None:
         raise InputError(
             "the app needs Voilà: pip install 'cammimic[app]'; in a notebook, cammimic.app.app.App() works without"
         )
+    if strange := [name for name in limits["public"] if not re.fullmatch("[A-Za-z0-9._-]+", name)]:
+        raise InputError(f"--public {strange[0]} is no host name: give the name alone, such as video.example.org")
+    _check_free(host, port)
+    options = dict(
+        backbone=str(Path(backbone).absolute()) if Path(backbone).exists() else backbone,
+        device=device,
+        max_bytes=limits["max_upload"] * 10**6,
+    )
+    source = f"from cammimic.app.app import show_app\nshow_app(**{options!r})"
+    served = dict(source=source, host=host, port=port, token=secrets.token_urlsafe(24) if token else None, **limits)
+    with own_folder() as folder:
+        _until_closed(served, Path(folder), browser)
+
+
+def _check_free(host: str, port: int) -> None:
+    "Refuse an address where nothing can listen."
     try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        raise InputError(f"nothing can listen at {host}:{port} ({error.strerror}); choose another --port") from error
-    with tempfile.TemporaryDirectory(prefix="cammimic-") as folder:
-        page, log = Path(folder) / "cammimic.ipynb", Path(folder) / "log"
-        source = (
-            f"from cammimic.app.app import show_app\nshow_app(backbone={backbone!r}, device={device!r}, "
-            f"max_bytes={max_upload}*10**6)"
-        )
-        page.write_text(
-            json.dumps(
-                dict(
-                    nbformat=4,
-                    nbformat_minor=5,
-                    metadata=dict(kernelspec=dict(name="python3", display_name="Python 3")),
-                    cells=[
-                        dict(cell_type="code", id="app", metadata={}, source=source, outputs=[], execution_count=None)
-                    ],
-                )
-            )
-        )
-        if Path(backbone).exists():
-            page.write_text(
-                page.read_text().replace(
-                    json.dumps(repr(backbone))[1:-1], json.dumps(repr(str(Path(backbone).absolute())))[1:-1]
-                )
-            )
-        voila = [
-            sys.executable,
-            "-m",
-            "voila",
-            str(page),
-            "--no-browser",
-            f"--port={port}",
-            f"--Voila.ip={host}",
-            "--Voila.port_retries=0",
-            "--ZMQChannelsWebsocketConnection.limit_rate=False",
-            f'--Voila.tornado_settings={{"websocket_max_message_size": {(max_upload + 8) * 10**6}}}',
-        ]
-        with log.open("w") as stream:
-            _until_closed(
-                subprocess.Popen(voila, stdout=stream, stderr=subprocess.STDOUT, cwd=folder), host, port, browser, log
-            )
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no address"
+        raise InputError(f"nothing can listen at {_netloc(host, port)} ({why}); choose another --port") from error
+
+
+def _addresses(served: dict) -> list[str]:
+    "What opens the page: here, and then from other machines."
+    port, query = served["port"], f"?token={served['token']}" if served["token"] else ""
+    wide = [f"http://{_netloc(socket.gethostname(), port)}"] if served["host"] in ("", "0.0.0.0", "::") else []
+    places = [f"http://{_netloc(served['host'], port)}", *wide, *(f"https://{name}" for name in served["public"])]
+    return [f"{place}/{query}" for place in places]
+
+
+def _netloc(host: str, port: int) -> str:
+    "An address as a browser takes it."
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46002b
-def _until_closed(server: subprocess.Popen, host: str, port: int, browser: bool, log: Path) -> None:
-    "Say where the page is once it is there, and wait."
+def _until_closed(served: dict, folder: Path, browser: bool) -> None:
+    "Start the server, say where the page is once it is there, and wait. It ends when this process does."
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)  # also where a shell has it ignored
+    log = folder / "log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [sys.executable, "-c", "from cammimic.app.serving import main; main()"],
+            cwd=folder,
+            env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)),
+            stdin=subprocess.PIPE,  # Left open: its end tells the server that this process is gone
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            text=True,
+        )
     try:
-        while server.poll() is None:
-            try:
-                socket.create_connection((host, port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        if server.poll() is None:
-            remark(f"the app is at http://{host}:{port}/ until Ctrl-C")
+        print(json.dumps(served), file=server.stdin, flush=True)
+        if server.stdout.readline():
+            address, *others = _addresses(served)
+            remark(f"the app is at {address} until Ctrl-C")
+            for other in others:
+                remark(f"from elsewhere it is at {other}")
             if browser:
-                webbrowser.open(f"http://{host}:{port}/")
+                webbrowser.open(address)
         server.wait()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         pass
     else:
-        raise InputError(
-            "the server has ended: "
-            + ([*log.read_text().splitlines(), "it said nothing"])[0 if not log.read_text() else -1]
-        )
+        raise InputError(f"the server has ended: {([''] + log.read_text().split(chr(10)))[-2] or 'it said nothing'}")
     finally:
         server.terminate()
         server.wait()

@@ -7,9 +7,8 @@ __all__ = ["transfer_command", "learn_command", "apply_command", "export_command
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #e70e3b36
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ import click
 
 from cammimic.app.measuring_commands import moved_inputs
 from cammimic.command import (
+    Count,
+    Finite,
     Progress,
     backbone_option,
     copy_options,
@@ -52,18 +53,18 @@ _learning = together(
     ),
     click.option(
         "--num-frames",
-        type=click.IntRange(2),
+        type=Count(2, "frames"),
         metavar="N",
         help="Frames of the result; the model's own number if left out.",
     ),
     click.option(
-        "--rank", type=click.IntRange(1), metavar="R", help="Rank of the LoRA; the model's own default if left out."
+        "--rank", type=Count(1, "rank"), metavar="R", help="Rank of the LoRA; the model's own default if left out."
     ),
 )
 _training = together(
     click.option(
         "--train-steps",
-        type=click.IntRange(0),
+        type=Count(0, "train_steps"),
         metavar="N",
         help="Training steps of each stage; 150, or what --fast takes, if left out.",
     ),
@@ -73,17 +74,17 @@ _training = together(
 )
 _generating = together(
     click.option("--prompt", metavar="TEXT", help="What the picture shows; a neutral prompt if left out."),
-    click.option("--steps", type=click.IntRange(1), metavar="N", help="Sampling steps."),
-    click.option("--guidance-scale", type=float, metavar="S", help="Scale of classifier-free guidance."),
+    click.option("--steps", type=Count(1, "steps"), metavar="N", help="Sampling steps."),
+    click.option("--guidance-scale", type=Finite(0, 1000), metavar="S", help="Scale of classifier-free guidance."),
     click.option(
         "--strength",
-        type=float,
+        type=Finite(0, 1, min_open=True),
         metavar="S",
         help="Noise to start from: 1 is pure noise, less stays nearer to the preview.",
     ),
     click.option(
         "--homography-scale",
-        type=click.FloatRange(0, 0.5),
+        type=Finite(0, 0.5),
         metavar="L",
         help="Pull of the homography guidance, 0 to 0.5; 0 is none.",
     ),
@@ -118,7 +119,7 @@ _generating = together(
     ),
     click.option(
         "--fps",
-        type=click.FloatRange(0.01, 1000),
+        type=Finite(0.01, 1000),
         metavar="F",
         help="Frames per second; as long as the reference if left out.",
     ),
@@ -146,6 +147,16 @@ def _accelerated(asked: dict) -> str | None:
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #aac7af07
+def _check_models(backbone: str, motion: str | None = None) -> None:
+    "Refuse a damaged model folder or motion file before torch is imported."
+    from cammimic.model.stored import check_model_folder, read_motion_header
+
+    for folder in backbone.split("+"):
+        check_model_folder(folder)
+    if motion is not None:
+        read_motion_header(motion)
+
+
 def _load_model(name: str, device: str) -> Any:
     "The backbone on the wanted device."
     from transformers.utils import logging
@@ -162,17 +173,49 @@ def _load_model(name: str, device: str) -> Any:
     return model
 
 
+_STATES = ("motion.safetensors", "scene.safetensors")  # Files of unfinished training, stage by stage
+
+
+def _check_states(folder: Path) -> None:
+    "Refuse a folder that holds what no training left there."
+    if not os.path.lexists(folder):
+        return
+    from cammimic.core import InputError
+
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
+    for name in names:
+        if not name.startswith(".cammimic-") and not (name in _STATES and _is_state(folder / name)):
+            raise InputError(
+                f"{folder} is where unfinished training would be kept, and {name} there is none: give another --output"
+            )
+
+
+def _is_state(path: Path) -> bool:
+    "Whether a file says that a training left it."
+    from cammimic.core import InputError, read_json
+    from cammimic.weights import read_header
+
+    try:
+        header = read_json(read_header(path, limit="weights").metadata.get("cammimic", "{}").encode())
+    except InputError:
+        return False
+    return isinstance(header, dict) and "run" in header
+
+
 @contextmanager
-def _continued(output: str | Path) -> Iterator[Path]:
-    "A folder for unfinished training beside an output: kept on an interrupt, removed at the end."
+def _continued(output: str | Path, names: tuple[str, ...] = _STATES) -> Iterator[Path]:
+    "A folder for unfinished training beside an output: kept on an interrupt; at the end its own files are removed."
     folder = Path(f"{output}.state")
     try:
         yield folder
     except (KeyboardInterrupt, ValueError):
-        if any(folder.glob("*")):
+        if any((folder / name).exists() for name in names):
             remark(f"what was learned so far is kept in {folder}; the same command goes on from there")
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it was never made, or holds what is not ours
+        folder.rmdir()
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #94625305
@@ -203,19 +246,35 @@ def _finish(result: Any, output: str | Path, as_json: bool, **extra) -> None:
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #670ce6ee
-def _check_result(output: str | Path, *inputs: str | Path) -> None:
-    "Refuse an output that cannot be written, or that would overwrite an input."
-    from cammimic.core import InputError, check_output
+def _check_results(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None], backbone: str) -> None:
+    "Refuse videos that cannot be written, or that would overwrite an input, each with what comes beside it."
+    from cammimic.core import check_output
 
-    check_output(output, (".mp4", ".gif"))
-    taken = {Path(path).resolve() for path in inputs}
-    for path in (
-        Path(output),
-        *(Path(output).with_suffix(suffix) for suffix in (".png", ".json", f".raw{Path(output).suffix}")),
-    ):
+    written = []
+    for output in map(Path, outputs):
+        check_output(output, (".mp4", ".gif"))
+        written += [output, *(output.with_suffix(end) for end in (f".raw{output.suffix}", ".png", ".json"))]
+        written += _state_files(output)
+    _check_written(written, inputs, backbone)
+
+
+def _state_files(output: str | Path) -> list[Path]:
+    "Where unfinished training is kept, if that folder can be used."
+    folder = Path(f"{output}.state")
+    _check_states(folder)
+    return [folder / name for name in _STATES]
+
+
+def _check_written(written: list[Path], inputs: Iterable[str | Path | None], backbone: str) -> None:
+    "Refuse files that cannot be written, or that are read, as inputs or in the folder of the model."
+    from cammimic.core import asset, check_distinct, check_output
+
+    for path in written:
         check_output(path)
-        if path.resolve() in taken:
-            raise InputError(f"writing {output} would overwrite the input {path}; choose another --output")
+    model, files = asset("embedded") if backbone == "embedded" else Path(backbone), []
+    if model.is_dir() and any(path.exists() for path in written):
+        files = [path for path in model.rglob("*") if path.is_file()]
+    check_distinct(written, [*inputs, *files])
 
 
 def _say_neutral(**prompts: str | None) -> None:
@@ -278,7 +337,8 @@ def transfer_command(
 ) -> None:
     "Make a video of IMAGE with the camera motion of REFERENCE, or with a --motion."
     reference, image, change = moved_inputs(inputs, motion, subject, options)
-    _check_result(output, *filter(None, (reference, image, subject)))
+    _check_results([output], [reference, image, subject, mask, motion], backbone)
+    _check_models(backbone)
     from cammimic.app.settings import chosen_settings, composes
     from cammimic.geometry.video import read_video, to_canvas
     from cammimic.model.transfer import transfer as run
@@ -287,7 +347,7 @@ def transfer_command(
     _say_neutral(prompt=prompt, **dict(reference_prompt=reference_prompt) if reference else {})
     settings = chosen_settings(model, train_steps, fast, **options)
     window = dict(start=start, duration=duration)
-    with _continued(output) as states:
+    with _continued(output, _STATES[reference is None :]) as states:
         result = run(
             reference,
             image,
@@ -356,12 +416,14 @@ def learn_command(
     from cammimic.geometry.video import probe_video
 
     check_output(output, (".safetensors",))
+    _check_written([Path(output), *_state_files(output)], [reference, options["mask"]], backbone)
+    _check_models(backbone)
     size = probe_video(reference).size
     from cammimic.model.motion import canvas_size, learn_motion
 
     model = _load_model(backbone, device)
     _say_neutral(reference_prompt=reference_prompt)
-    with _continued(output) as states:
+    with _continued(output, _STATES[:1]) as states:
         motion = learn_motion(
             reference,
             model,
@@ -430,8 +492,8 @@ def apply_command(
         raise InputError(
             "two of the images have the same name, so their results would overwrite each other; apply them one by one"
         )
-    for target in targets:
-        _check_result(target, motion, *images)
+    _check_results(targets, [motion, *images], backbone)
+    _check_models(backbone, motion)
     for image in images:
         read_image(image, max_side=64)  # a bad one is refused before the first is trained
     from cammimic.model.motion import Motion
@@ -441,7 +503,7 @@ def apply_command(
     _say_neutral(prompt=prompt)
     settings = chosen_settings(model, train_steps, fast, **options)
     for image, target in zip(images, targets, strict=False):
-        with _continued(target) as states:
+        with _continued(target, _STATES[1:]) as states:
             result = apply_motion(
                 learned,
                 image,
@@ -463,13 +525,16 @@ def apply_command(
 @_running
 def export_command(motion: str, *, output: str, backbone: str, device: str, seed: int, as_json: bool) -> None:
     "Fuse MOTION.safetensors into a copy of its model that diffusers loads as it is."
-    from cammimic.core import InputError
+    from cammimic.core import InputError, check_output
+
+    if os.path.lexists(output):
+        raise InputError(f"{output} exists; choose another --output")
+    check_output(output)
+    _check_models(backbone, motion)
     from cammimic.model.loading import save_backbone
     from cammimic.model.lora import fuse_lora, install_lora
     from cammimic.model.motion import Motion
 
-    if Path(output).exists():
-        raise InputError(f"{output} exists; choose another --output")
     learned, model = Motion.load(motion), _load_model(backbone, device)
     install_lora(model, learned.tensors, learned.header)
     written = save_backbone(
@@ -478,7 +543,9 @@ def export_command(motion: str, *, output: str, backbone: str, device: str, seed
         card=dict(motion=learned.header["label"], reference=learned.header["reference"], token=learned.token),
     )
     report(
-        dict(output=str(written), token=learned.token), [("output", str(written)), ("token", learned.token)], as_json
+        dict(output=str(written), token=learned.token),
+        [("output", str(written)), ("token", learned.token or "none")],
+        as_json,
     )
 
 
@@ -498,18 +565,15 @@ def demo_command(
     from importlib.resources import files
 
     from cammimic.app.settings import chosen_settings
-    from cammimic.core import check_output
 
     assets = files("cammimic") / "assets"
-    check_output(Path(output) / "demo.mp4", (".mp4",))
+    names = ("demo", *(("guidance_only", "control", "control_noise") if control else ()))
+    given = [str(assets / name) for name in ("demo_reference.mp4", "demo_image.jpg")]
+    _check_results([Path(output) / f"{name}.mp4" for name in names], given, "embedded")
     from cammimic.model.motion import read_reference
     from cammimic.model.transfer import transfer as run
 
-    model, clip, picture = (
-        _load_model("embedded", device),
-        str(assets / "demo_reference.mp4"),
-        str(assets / "demo_image.jpg"),
-    )
+    model, (clip, picture) = _load_model("embedded", device), given
     defaults = chosen_settings(model, train_steps, fast)
     untrained, unguided = replace(defaults["settings"], steps=0), replace(defaults["guidance"], scale=0.0)
     controls = dict(

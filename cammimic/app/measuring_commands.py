@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cammimic.command import (
+    Finite,
     NumFrames,
     Progress,
     cache_option,
@@ -79,7 +80,9 @@ def moved_inputs(
     show_default=True,
     help="Frame that shows the photograph unmoved; a pull-back wants the last.",
 )
-@click.option("--fps", type=float, metavar="F", help="Frames per second; as long as the reference if left out.")
+@click.option(
+    "--fps", type=Finite(0.01, 1000), metavar="F", help="Frames per second; as long as the reference if left out."
+)
 @mask_option
 @json_option
 def preview(
@@ -89,6 +92,9 @@ def preview(
     **options: Any,  # Those of `write_preview`
 ) -> None:
     "Move IMAGE as the camera of REFERENCE moves, in seconds and without a model."
+    from cammimic.core import check_distinct
+
+    check_distinct([options["output"]], [*inputs, motion, options["subject"], options["mask"]])
     from cammimic.app.preview import write_preview
     from cammimic.geometry.moves import read_motion
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cammimic.core import InputError, check_output
+from cammimic.core import InputError, check_distinct, check_output
 from cammimic.geometry.measure import check_copy, copied_path, measure_file
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.video import probe_video, read_image, write_video
@@ -57,6 +57,7 @@ def write_preview(
 ) -> dict:
     "Write the weak video of a scene and the motion of a clip, or of a motion that is given, to a file."
     check_output(output, (".mp4", ".gif"))
+    check_distinct([output], [reference_path, image_path, subject, mask])
     check_options(border, fit, composition)
     check_copy(copy)
     _check_inputs(reference_path, motion, image_path, steady)

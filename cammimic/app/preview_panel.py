@@ -18,6 +18,7 @@ __all__ = [
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa180004
 import base64
+import re
 from html import escape
 
 import cv2
@@ -68,10 +69,17 @@ def css_matrices(
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa18000b
+def _named(name: str) -> str:
+    "A name that is nothing but a name, in a style and in HTML."
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9-]*", name):
+        raise ValueError(f"{name!r} cannot name a stage: use letters, digits and hyphens")
+    return name
+
+
 def _steps(name: str, values: list) -> str:
     "Keyframes that jump from value to value."
     return (
-        f"@keyframes {name}{{"
+        f"@keyframes {_named(name)}{{"
         + "".join(f"{100 * k / len(values):.4f}%{{{value}}}" for k, value in enumerate([*values, values[-1]]))
         + "}"
     )
@@ -154,7 +162,7 @@ def scene_panel(
         layers, column = [np.concatenate([column, shown], 2)], np.concatenate([column, 255 - shown], 2)
     look = (
         f"background:url({data_uri(column)}) 0 0/{size[0]}px {size[1] * len(frames)}px;transform-origin:0 "
-        f"0;animation:{name}-move 2s infinite step-end"
+        f"0;animation:{_named(name)}-move 2s infinite step-end"
     )
     stay = "".join(
         f'<div class="cm-fill" style="background:url({data_uri(layer)}) 0 0/100% 100%"></div>' for layer in layers

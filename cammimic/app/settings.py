@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from cammimic.core import InputError, atomic_path
+from cammimic.core import InputError, atomic_path, printable
 from cammimic.geometry.moves import MotionChange
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.video import probe_video, read_image
@@ -89,7 +89,8 @@ def keep_upload(
         try:
             _decode(part_file, found[1] if found[1] != "both" else "video" if part == "reference" else "picture")
         except InputError as error:
-            raise InputError(str(error).replace(str(part_file), shown)) from None
+            said = str(error).replace(printable(str(part_file)), shown).replace(str(part_file), shown)
+            raise InputError(said) from None
     return target
 
 

@@ -38,14 +38,15 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
-import click
 import numpy as np
 import torch
+from pydantic import Field, create_model
 
 from cammimic.benchmark.truth import TruthCase, TruthPath, content_measures, motion_measures, truth_case, truth_paths
-from cammimic.command import Progress
-from cammimic.core import InputError, digest, file_digest
+from cammimic.command import Progress, report, tell
+from cammimic.core import InputError, check_output, checked, digest, file_digest, path_inside, to_json
 from cammimic.geometry.sources import read_sources
 from cammimic.geometry.strips import contact_strip
 from cammimic.geometry.video import to_canvas, write_image
@@ -424,8 +425,8 @@ def _work(bench: Workbench, tasks: list, folder: Path, strips: tuple) -> list:
     "Do tasks of one path and seed, (name, method, path, seed, digest) each; returns results, errors under 'error'."
     results, store = [], TaskStore(folder / "tasks.jsonl")
     for name, method, path, seed, wanted in tasks:
-        strip = folder / f"{name}.jpg" if method.name in strips and seed == 0 else None
         try:
+            strip = path_inside(folder, f"{name}.jpg") if method.name in strips and seed == 0 else None
             result = run_task(bench, method, path, seed=seed, strip=strip)
             store.add(name, result, digest=wanted)
         except Exception as error:  # one bad task must not stop the others
@@ -452,11 +453,41 @@ def _work_in_worker(item: tuple) -> list:  # Results; the item is tasks, folder,
 def _log(folder: Path, event: str, **facts) -> None:
     "Add a line to the record of computations."
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "log.jsonl", "a") as file:
+    with open(check_output(path_inside(folder, "log.jsonl")), "a", encoding="utf-8") as file:
         file.write(
-            json.dumps(dict(date=time.strftime("%Y-%m-%d %H:%M"), event=event, cammimic=version("cammimic"), **facts))
+            to_json(dict(date=time.strftime("%Y-%m-%d %H:%M"), event=event, cammimic=version("cammimic"), **facts))
             + "\n"
         )
+
+
+# %% ../../nbs/5_benchmark/02_ablation.ipynb #ab1a0001
+MEASURES = dict(
+    ratio="motion, whole frame",
+    pairs="pairs of frames measured",
+    residual="motion, unguided area",
+    detail="detail there",
+    psnr_valid="PSNR valid area",
+    psnr_valid_decoded="PSNR to decoded answer",
+    psnr_new="PSNR new area",
+    feature="features, new area",
+    texture="texture, new area",
+    flicker="flicker",
+    seam="seam error",
+)
+_Value = Annotated[float, Field(ge=-1e12, le=1e12)] | None
+_Measured = create_model("_Measured", **dict.fromkeys(MEASURES, (_Value, ...)))
+
+
+def _whole_results(store: TaskStore) -> dict[str, dict]:
+    "Results, but for lines, which may be a stranger's, that lack a measure or have no number for it."
+    found = {}
+    for name, record in store.read().items():
+        try:
+            checked(_Measured, record, name=name)
+        except InputError:
+            continue
+        found[name] = record
+    return found
 
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #703b7409
@@ -477,8 +508,10 @@ def run_bench(
     digest = task_digest(model, pictures, size=size, features=bench is None or bench.maps is not None)
     tasks = {preset.name_of(m, p, s): (m, p, s, digest(m, p)) for m, p, s in preset.tasks()}
     store, groups = preset.store(folder), {}
-    for name in store.pending({name: task[-1] for name, task in tasks.items()}):
-        method, path, seed, wanted = tasks[name]
+    there = _whole_results(store)
+    for name, (method, path, seed, wanted) in tasks.items():
+        if there.get(name, {}).get("digest") == wanted:
+            continue
         groups.setdefault((path.name, seed), []).append((name, method, path, seed, wanted))
     kept = len(tasks) - sum(map(len, groups.values()))
     counts, failed = dict(total=len(tasks), kept=kept, computed=0, failed=0), []
@@ -513,28 +546,13 @@ def run_bench(
 
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #ec367b1a
-MEASURES = dict(
-    ratio="motion, whole frame",
-    pairs="pairs of frames measured",
-    residual="motion, unguided area",
-    detail="detail there",
-    psnr_valid="PSNR valid area",
-    psnr_valid_decoded="PSNR to decoded answer",
-    psnr_new="PSNR new area",
-    feature="features, new area",
-    texture="texture, new area",
-    flicker="flicker",
-    seam="seam error",
-)
-
-
 def collect(
     folder: str | Path,  # Of `run_bench`
     preset: Preset,  # Tasks
     digest: Callable,  # Of `task_digest`: results of anything else are left out
 ) -> dict:  # {method: {measure: values by path, seeds averaged, shape (P,), NaN where there is none}}
     "The results of a preset, in the order of its paths."
-    stored = preset.store(folder).read()
+    stored = _whole_results(preset.store(folder))
 
     def result(m, p, s):
         return record if (record := stored.get(preset.name_of(m, p, s), {})).get("digest") == digest(m, p) else None
@@ -735,18 +753,14 @@ def report_preset(
     if compared and workers:
         _log(folder / "fast", "final table", comparisons=compared)
     if as_json:
-        click.echo(
-            json.dumps(
-                dict(counts=counts, tables={part: summary(rows) for part, rows in found.items()}, comparisons=compared),
-                allow_nan=False,
-            )
-        )
+        shown = {part: summary(rows) for part, rows in found.items()}
+        report(dict(counts=counts, tables=shown, comparisons=compared), [], True)
     else:
         for part, rows in found.items():
-            click.echo(f"{part}\n{as_text(summary(rows))}\n")
-        for row in compared:
-            click.echo(
-                f"{row['name']:34} {row['measure']:9} x{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f}), "
-                f"{row['tasks']} paths, p {row['corrected']:.2g}: {row['verdict']}"
-            )
+            tell([part, *as_text(summary(rows)).splitlines(), ""])
+        tell(
+            f"{row['name']:34} {row['measure']:9} x{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f}), "
+            f"{row['tasks']} paths, p {row['corrected']:.2g}: {row['verdict']}"
+            for row in compared
+        )
     return 2 if any(count["failed"] for count in counts.values()) else 0

@@ -26,15 +26,17 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
 from cammimic.benchmark.ablation import Recipe, learn_picture, learn_reference, model_digest
-from cammimic.core import InputError, digest
+from cammimic.core import InputError, check_limit, checked, digest, read_json, to_json
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.video import to_canvas
 from cammimic.geometry.weak_video import weak_video
@@ -211,19 +213,27 @@ class Parts:
         if self.folder is None:
             self.held[key] = tensors, header
         else:
-            self.folder.write(f"{key}.safetensors", save(tensors, metadata=dict(header=json.dumps(header))))
+            self.folder.write(f"{key}.safetensors", save(tensors, metadata=dict(header=to_json(header))))
         return tensors, header
 
 
+class _PartHeader(BaseModel, extra="allow"):
+    "What every part says of itself; more is its method's."
+
+    seconds: Annotated[float, Field(ge=0, le=1e9)]
+
+
 def _open_part(content: bytes | None) -> tuple[dict, dict] | None:
-    "A stored part; None where there is none that is whole."
+    "A stored part, which may be a stranger's; None where there is none that is whole."
     if content is None:
         return None
     try:
-        return load(content), json.loads(
-            json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["header"]
-        )
-    except (SafetensorError, ValueError, KeyError, TypeError):
+        length = int.from_bytes(content[:8], "little")
+        check_limit("header", length, "a stored part")
+        header = read_json(read_json(content[8 : 8 + length])["__metadata__"]["header"].encode())
+        checked(_PartHeader, header, name="a stored part")
+        return load(content), header
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -26,9 +26,19 @@ from pathlib import Path
 import click
 import numpy as np
 
-from cammimic.benchmark.runner import BASELINES, columns_of, read_table
+from cammimic.benchmark.runner import BASELINES, columns_of, local_files, read_table
 from cammimic.command import json_option, report
-from cammimic.core import InputError, atomic_path
+from cammimic.core import (
+    InputError,
+    atomic_path,
+    check_distinct,
+    check_limit,
+    check_name,
+    csv_cell,
+    plain_label,
+    printable,
+    quoted,
+)
 from cammimic.geometry.strips import contact_strip
 from cammimic.geometry.video import read_image, read_video, write_image
 from cammimic.metrics.statistics import compare, summary
@@ -48,7 +58,7 @@ def chosen_methods(
     "Rows of some methods, in the order named."
     there = list(dict.fromkeys(row["method"] for row in rows))
     if missing := [name for name in methods or () if name not in there]:
-        raise InputError(f"the table has no method {missing[0]!r}; it has {', '.join(there)}")
+        raise InputError(f"the table has no method {quoted(missing[0])}; it has {printable(', '.join(there))}")
     return [row for name in methods or there for row in rows if row["method"] == name]
 
 
@@ -62,7 +72,9 @@ def trade_off(
     "Means of methods with intervals: looks over motion."
     from matplotlib.figure import Figure
 
-    found = summary(columns_of(chosen_methods(rows, methods), (motion, *looks)))
+    rows = chosen_methods(rows, methods)
+    check_limit("drawn", len({row["method"] for row in rows}), "the figure")
+    found = summary(columns_of(rows, (motion, *looks)))
     figure = Figure(figsize=(4.6 * len(looks), 3.8), layout="constrained")
     for ax, look in zip(np.atleast_1d(figure.subplots(1, len(looks))), looks, strict=False):
         for k, (name, cells) in enumerate(found.items()):
@@ -79,7 +91,7 @@ def trade_off(
                 color=colour,
                 markersize=5,
                 linewidth=1,
-                label=name,
+                label=plain_label(name, most=40),
             )
         if not ax.containers:
             ax.text(0.5, 0.5, f"no {LOOKS[look]} in this table", ha="center", transform=ax.transAxes)
@@ -162,6 +174,7 @@ def plot_breakdown(
     rows = chosen_methods(rows, methods)
     tables = [breakdown(rows, kind, measure) for kind in by]
     widths = [len(next(iter(table.values()))) for table in tables]
+    check_limit("drawn", max(sum(widths), len(tables[0])), "the figure")
     figure = Figure(figsize=(2.2 + 0.75 * sum(widths), 0.9 + 0.27 * len(tables[0])), layout="constrained")
     for k, (ax, table) in enumerate(
         zip(np.atleast_1d(figure.subplots(1, len(by), width_ratios=widths)), tables, strict=False)
@@ -177,8 +190,12 @@ def plot_breakdown(
         )
         for (y, x), value in np.ndenumerate(values):
             ax.text(x, y, "" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=7)
-        ax.set_xticks(range(widths[k]), next(iter(table.values())), rotation=30, ha="right", fontsize=8)
-        ax.set_yticks(range(len(table)), table if k == 0 else [""], fontsize=8) if k == 0 else ax.set_yticks([])
+        kinds = [plain_label(kind, most=40) for kind in next(iter(table.values()))]
+        ax.set_xticks(range(widths[k]), kinds, rotation=30, ha="right", fontsize=8)
+        if k == 0:
+            ax.set_yticks(range(len(table)), [plain_label(name, most=40) for name in table], fontsize=8)
+        else:
+            ax.set_yticks([])
     return figure
 
 
@@ -207,6 +224,12 @@ def costs(
 
 
 # %% ../../nbs/5_benchmark/05_figures.ipynb #1c162803
+def _grid_files(clip: str, scene: str, methods: tuple, seed: int) -> dict[str, str]:
+    "Files of the frames in a grid, by its labels."
+    inputs = dict(reference=f"references/{clip}.mp4", scene=f"scenes/{scene}.jpg")
+    return inputs | {method: f"{method}/{clip}+{scene}-{seed}.mp4" for method in methods}
+
+
 def grid(
     output: str,  # Folder of a benchmark, a path or a URL of fsspec
     clip: str,  # Id of the reference
@@ -218,19 +241,14 @@ def grid(
     height: int = 64,  # Of a frame, in pixels
 ) -> np.ndarray:  # (H, W, 3) uint8
     "Frames of all methods under one another."
-    folder, names = (
-        Folder(output),
-        dict(
-            reference=f"references/{clip}.mp4",
-            scene=f"scenes/{scene}.jpg",
-            **{method: f"{method}/{clip}+{scene}-{seed}.mp4" for method in methods},
-        ),
-    )
+    for what, name in (("clip", clip), ("scene", scene), *(("method", method) for method in methods)):
+        check_name(name, what)
+    folder, names = Folder(output), _grid_files(clip, scene, methods, seed)
     with tempfile.TemporaryDirectory() as here:
         files = {}
         for label, name in names.items():
             if (content := folder.read(name)) is None:
-                raise InputError(f"{output} has no {name}; run cammimic bench first")
+                raise InputError(f"{printable(str(output))} has no {name}; run cammimic bench first")
             files[label] = Path(here) / Path(name.replace("/", "_")).name
             files[label].write_bytes(content)
         videos = {
@@ -251,26 +269,31 @@ def write_figures(
     "Draw a benchmark: what can be drawn of its table."
     rows = chosen_methods(read_table(output), methods)
     names, target, ours = list(dict.fromkeys(row["method"] for row in rows)), Path(target), "cammimic"
+    for row in rows:
+        for what in ("method", "clip", "scene"):
+            check_name(row[what], what)
     looks = [m for m in LOOKS if any(row[m] is not None for row in rows)]
     sets = dict(figure4=[n for n in names if n in (*BASELINES, ours)], figure5=[n for n in names if n not in BASELINES])
-    figures = {
-        name: trade_off(rows, tuple(shown), looks=tuple(looks)) for name, shown in sets.items() if shown and looks
-    } | dict(breakdown=plot_breakdown(rows))
-    for name, figure in figures.items():
+    drawn, compared = [name for name in sets if sets[name] and looks], ours in names and len(names) > 1
+    tasks = sorted({(row["clip"], row["scene"], int(row["seed"])) for row in rows})
+    tasks, gridded = tasks[:: max(1, len(tasks) // 3)][:3], tuple(sets["figure4"] or names)
+    files = [f"{name}.png" for name in (*drawn, "breakdown")] + ["tests.csv"] * compared
+    grids = {f"grid_{clip}+{scene}-{seed}.png": (clip, scene, seed) for clip, scene, seed in tasks}
+    read = [name for clip, scene, seed in tasks for name in _grid_files(clip, scene, gridded, seed).values()]
+    paths = [target / name for name in (*files, *grids)]
+    check_distinct(paths, local_files(output, ["results.csv", *read]))
+    figures = {name: trade_off(rows, tuple(sets[name]), looks=tuple(looks)) for name in drawn}
+    for name, figure in (figures | dict(breakdown=plot_breakdown(rows))).items():
         with atomic_path(target / f"{name}.png") as part:
             figure.savefig(part, dpi=110)
-    paths = [target / f"{name}.png" for name in figures]
-    if ours in names and len(names) > 1:
+    if compared:
         tests = paired_tests(rows, [(ours, other, m) for other in names if other != ours for m in ("ratio", *looks)])
         with atomic_path(target / "tests.csv") as part, open(part, "w", newline="") as stream:
             table = csv.DictWriter(stream, [key for key in tests[0] if key != "details"], extrasaction="ignore")
             table.writeheader()
-            table.writerows(tests)
-        paths.append(target / "tests.csv")
-    tasks = sorted({(row["clip"], row["scene"], int(row["seed"])) for row in rows})
-    for clip, scene, seed in tasks[:: max(1, len(tasks) // 3)][:3]:
-        paths.append(target / f"grid_{clip}+{scene}-{seed}.png")
-        write_image(paths[-1], grid(output, clip, scene, tuple(sets["figure4"] or names), seed=seed))
+            table.writerows({name: csv_cell(value) for name, value in row.items()} for row in tests)
+    for name, (clip, scene, seed) in grids.items():
+        write_image(target / name, grid(output, clip, scene, gridded, seed=seed))
     return paths
 
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import click
 
 from cammimic.benchmark.figures import LOOKS, MOTION, chosen_methods
-from cammimic.benchmark.runner import columns_of, read_table
+from cammimic.benchmark.runner import columns_of, local_files, read_credits, read_table
 from cammimic.command import json_option, report
-from cammimic.core import InputError, read_csv, static_page
+from cammimic.core import InputError, check_distinct, static_page
 from cammimic.metrics.statistics import summary
 from cammimic.parallel import Folder
 
@@ -120,9 +120,10 @@ def write_gallery(
     ]
     if not wanted:
         raise InputError(f"{output} has a table and no videos; run cammimic bench again with this output")
+    read = local_files(output, ["results.csv", "credits.csv", *films, *inputs])
+    check_distinct(local_files(output, ["gallery.html"]), read)
     credits = {
-        row["file"]: ", ".join(filter(None, (row["author"], row["licence"])))
-        for row in read_csv(folder.read("credits.csv") or b"", name=f"{output}/credits.csv")
+        name: ", ".join(filter(None, (row["author"], row["licence"]))) for name, row in read_credits(output).items()
     }
     data = gallery_data(wanted, methods, first=first, title=title, credits=credits)
     folder.write("gallery.html", static_page("gallery.html", data).encode())

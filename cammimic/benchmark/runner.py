@@ -23,6 +23,8 @@ __all__ = [
     "tidy_table",
     "write_table",
     "read_table",
+    "local_files",
+    "read_credits",
     "keep_inputs",
     "columns_of",
     "command",
@@ -34,18 +36,21 @@ import csv
 import ctypes
 import io
 import json
+import math
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Annotated, Any
 
 import click
 import numpy as np
 import torch
+from pydantic import BaseModel, Field
 
 from cammimic.benchmark.ablation import WEAK_SCALE, report_preset
 from cammimic.benchmark.baselines import (
@@ -59,9 +64,31 @@ from cammimic.benchmark.baselines import (
     inflate,
     motiondirector,
 )
-from cammimic.command import Progress, device_option, json_option, loading_asked, loading_options, remark
-from cammimic.core import InputError, digest, read_csv
-from cammimic.dataset.records import Clip, Collection, Scene, read_collection
+from cammimic.command import (
+    Count,
+    Finite,
+    Progress,
+    device_option,
+    json_option,
+    loading_asked,
+    loading_options,
+    remark,
+    report,
+    tell,
+)
+from cammimic.core import (
+    InputError,
+    check_distinct,
+    check_limit,
+    check_name,
+    checked,
+    csv_cell,
+    digest,
+    quoted,
+    read_csv,
+)
+from cammimic.dataset.dataset import collection_files
+from cammimic.dataset.records import Clip, Collection, Scene, file_of, read_collection
 from cammimic.geometry.robust import measure_clip
 from cammimic.geometry.video import read_image, write_image, write_video
 from cammimic.metrics.appearance import AppearanceScorer
@@ -204,8 +231,9 @@ class Task:
     seed: int  # Seed of everything random
 
     @property
-    def name(self) -> str:  # File without its ending
-        return f"{self.method}/{self.clip.id}+{self.scene.id}-{self.seed}"
+    def name(self) -> str:  # File without its ending, below the folder of results
+        file = f"{check_name(self.clip.id)}+{check_name(self.scene.id)}-{self.seed}"
+        return f"{check_name(self.method, 'method')}/{check_name(file, 'name of a video')}"
 
     @property
     def facts(self) -> dict:  # What tables know of it
@@ -257,12 +285,18 @@ def plan(
     seeds: tuple = (0,),  # Seeds
 ) -> list:  # `Task`s; neighbours have different clips, so that workers seldom wait for the same part
     "All tasks in the order of work."
-    return [
+    tasks = [
         Task(setup, method, clip, scene, seed)
         for seed in seeds
         for method in methods
         for clip, scene in sorted(pairs, key=lambda p: (p[1].id, p[0].id))
     ]
+    named = {}
+    for task in tasks:
+        other = named.setdefault(task.name, task)
+        if (other.clip.id, other.scene.id) != (task.clip.id, task.scene.id):
+            raise InputError(f"two combinations would have results of the name {task.name}: rename a clip or a scene")
+    return tasks
 
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #ce06e731
@@ -354,17 +388,47 @@ def task_digest_of(
     return digest(json.dumps(facts, sort_keys=True), length=12)
 
 
+_Number = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
+class _Finished(BaseModel):
+    "What tables read of a result."
+
+    ratio: _Number | None
+    displacement: _Number | None
+    camera_score: _Number | None
+    still_score: _Number | None
+    pairs: _Number | None
+    dino: _Number | None = None
+    text: _Number | None = None
+    ssim: _Number | None = None
+    features: _Number | None = None
+    seconds: dict[str, _Number]
+    peak_mb: _Number
+    lora_mb: _Number
+
+
+def _is_finished(record: dict, name: str) -> bool:
+    "Whether a line, which may be a stranger's, is a result."
+    try:
+        checked(_Finished, record, name=name)
+    except InputError:
+        return False
+    return True
+
+
 def finished_tasks(
     tasks: list[Task],  # Of `plan`, all of one output
 ) -> dict[str, dict]:  # Name -> result, of any digest
-    "Results that are there with their videos; those of version 0.1.0, one file each, are taken over."
+    "Results that are whole and there with their videos; those of version 0.1.0, one file each, are taken over."
     if not tasks:
         return {}
     output = tasks[0].setup.output
     store, videos = TaskStore(f"{output}/tasks.jsonl"), set(Folder(output).names("*/*.mp4"))
     store.adopt("*/*.json")
     found = store.read()
-    return {task.name: found[task.name] for task in tasks if task.name in found and f"{task.name}.mp4" in videos}
+    there = [task for task in tasks if task.name in found and f"{task.name}.mp4" in videos]
+    return {task.name: found[task.name] | task.facts for task in there if _is_finished(found[task.name], task.name)}
 
 
 def _score(task: Task, reference: Reference, image: np.ndarray, frames: np.ndarray) -> dict:
@@ -392,10 +456,10 @@ def run_one(
     "Make a video, write and score it."
     try:
         setup, backbone, method = task.setup, _bench(task.setup)[0], method_of(task)
-        folder, size = Path(setup.data), tuple(setup.size or backbone.sizes[0])
+        size = tuple(setup.size or backbone.sizes[0])
         reference, image = (
-            _reference(str(folder / "clips" / task.clip.file_name), size, backbone.num_frames),
-            read_image(folder / "scenes" / task.scene.file_name, max_side=2048),
+            _reference(str(file_of(setup.data, task.clip)), size, backbone.num_frames),
+            read_image(file_of(setup.data, task.scene), max_side=2048),
         )
         with PeakMemory() as memory:
             frames = method.fit(reference, image, (task.clip.prompt, task.scene.prompt), seed=task.seed).generate()
@@ -408,6 +472,7 @@ def run_one(
             lora_mb=round(lora / 1e6, 3),
             digest=task_digest_of(task, method),
         )
+        checked(_Finished, result, name=task.name)
         with tempfile.TemporaryDirectory() as here:
             write_video(f"{here}/video.mp4", frames, fps=len(frames) / task.clip.duration)
             Folder(setup.output).write(f"{task.name}.mp4", Path(here, "video.mp4").read_bytes())
@@ -507,29 +572,45 @@ def write_table(
     output: str,  # Folder, a path or a URL of fsspec
 ) -> None:
     "Write results.csv."
+    Folder(output).write("results.csv", _csv(rows, COLUMNS))
+
+
+def _csv(rows: list[dict], columns: tuple[str, ...]) -> bytes:
+    "A table that a spreadsheet opens without running any of it."
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    Folder(output).write("results.csv", stream.getvalue().encode())
+    writer.writerows({column: csv_cell(value) for column, value in row.items()} for row in rows)
+    return stream.getvalue().encode()
+
+
+def _cell(column: str, text: str) -> Any:
+    "What a cell of results.csv says; ValueError where it cannot be."
+    if column in ("method", "clip", "scene"):
+        return check_name(text, column)
+    if column in ("motion", "speed"):
+        check_limit("value", len(text), f"the column {column}")
+        return text
+    if text == "" and column != "seed":
+        return None
+    number = float(text)
+    if not math.isfinite(number) or abs(number) > 1e12 or (column == "seed" and number % 1):
+        raise ValueError(f"{column} is {text[:20]}")
+    return number
 
 
 def read_table(
     output: str,  # Folder, a path or a URL of fsspec
 ) -> list:  # Dictionaries of `COLUMNS`; numbers as numbers, nothing as None
     "Read results.csv."
-    content = Folder(output).read("results.csv")
+    content = Folder(output).read("results.csv", limit="table")
     if content is None:
         raise InputError(f"{output} has no results.csv; run cammimic bench first")
-    words = ("method", "clip", "scene", "motion", "speed")
     try:
-        rows = read_csv(content, delimiter=",", complete=True)
+        rows = read_csv(content, delimiter=",", complete=True, cells=True)
         if any(set(row) != set(COLUMNS) for row in rows):
             raise ValueError(f"its columns are not {', '.join(COLUMNS[:4])}, ...")
-        return [
-            {name: value if name in words else None if value == "" else float(value) for name, value in row.items()}
-            for row in rows
-        ]
+        return [{column: _cell(column, text) for column, text in row.items()} for row in rows]
     except ValueError as error:
         raise InputError(
             f"{output}/results.csv is not a table of cammimic bench ({error}); run it again to write it anew"
@@ -537,6 +618,29 @@ def read_table(
 
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #b7d2e4f1
+_CREDITS = ("file", "source", "author", "licence")
+
+
+def local_files(
+    output: str,  # Folder, a path or a URL of fsspec
+    names: Iterable[str],  # Paths inside the folder
+) -> list[Path]:  # Their paths, there or not; none where the folder is not of this machine
+    "Where files of a benchmark lie on this machine."
+    place = str(output).removeprefix("file://").removeprefix("local://")
+    return [] if "://" in place else [Path(place, name) for name in names]
+
+
+def read_credits(
+    output: str,  # Folder, a path or a URL of fsspec
+) -> dict[str, dict[str, str]]:  # {file: its file, source, author and licence}; empty where there is no table
+    "Read credits.csv."
+    content = Folder(output).read("credits.csv", limit="table")
+    if not content:
+        return {}
+    rows = read_csv(content, name=f"{output}/credits.csv", required=_CREDITS, delimiter=",", cells=True)
+    return {row["file"]: {column: row[column] for column in _CREDITS} for row in rows}
+
+
 def keep_inputs(
     setup: Setup,  # What all tasks share
     pairs: list,  # Of `chosen`
@@ -549,30 +653,25 @@ def keep_inputs(
     folder, size = Folder(setup.output), np.array(setup.size or backbone.sizes[0])
     size = tuple((size * max(1, 320 // size[0])).tolist())
     with tempfile.TemporaryDirectory() as here:
-        credits = {row["file"]: row for row in read_csv(folder.read("credits.csv") or b"")}
+        credits = read_credits(setup.output)
         for found in dict.fromkeys(item for pair in pairs for item in pair):
-            name = f"references/{found.id}.mp4" if isinstance(found, Clip) else f"scenes/{found.id}.jpg"
+            name = check_name(found.id)
+            name = f"references/{name}.mp4" if isinstance(found, Clip) else f"scenes/{name}.jpg"
             credits[name] = dict(file=name, source=found.source, author=found.author, licence=found.licence)
             if folder.has(name) and not anew:
                 continue
             file = Path(here, "copy").with_suffix(Path(name).suffix)
             try:
+                source = file_of(setup.data, found)
                 if isinstance(found, Clip):
-                    write_video(
-                        file,
-                        (clip := _reference(f"{setup.data}/clips/{found.file_name}", size, backbone.num_frames)).frames,
-                        fps=len(clip.frames) / found.duration,
-                    )
+                    clip = _reference(str(source), size, backbone.num_frames)
+                    write_video(file, clip.frames, fps=len(clip.frames) / found.duration)
                 else:
-                    write_image(file, read_image(f"{setup.data}/scenes/{found.file_name}", max_side=640))
+                    write_image(file, read_image(source, max_side=640))
             except InputError:
                 continue  # the tasks have told of it
             folder.write(name, file.read_bytes())
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, ("file", "source", "author", "licence"), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(credits[name] for name in sorted(credits))
-        folder.write("credits.csv", stream.getvalue().encode())
+        folder.write("credits.csv", _csv([credits[name] for name in sorted(credits)], _CREDITS))
 
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #d9e590f7
@@ -615,9 +714,20 @@ def _names(text: str) -> tuple:  # Of a list with commas, in which all stands fo
 
 def _seeds(text: str) -> tuple:  # Of a list with commas
     try:
-        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+        seeds = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
-        raise InputError(f"{text!r} is no list of seeds, such as 0,1,2") from None
+        raise InputError(f"{quoted(text)} is no list of seeds, such as 0,1,2") from None
+    if not all(0 <= seed < 2**63 for seed in seeds):
+        raise InputError(f"{quoted(text)}: a seed lies between 0 and {2**63 - 1}")
+    return seeds
+
+
+def _check_apart(collection: Collection, tasks: list[Task]) -> None:
+    "Refuse a folder of results that would lie over the data."
+    written = ["results.csv", "credits.csv", "tasks.jsonl", *(f"{task.name}.mp4" for task in tasks)]
+    written += [f"references/{task.clip.id}.mp4" for task in tasks]
+    written += [f"scenes/{task.scene.id}.jpg" for task in tasks]
+    check_distinct(local_files(tasks[0].setup.output, dict.fromkeys(written)), collection_files(collection))
 
 
 def _executor(ray: str | None, workers: int, gpus: float) -> Callable:
@@ -632,6 +742,7 @@ def _run_methods(
 ) -> tuple[dict, list]:
     "Run, or read what there is; counts and table."
     bar, tasks = Progress(), plan(setup, pairs, methods, seeds)
+    read_credits(setup.output)  # a table that cannot be added to is told of before any work
     for name in methods:
         build_method(name, _bench(setup)[0], image_model=setup.image_model)  # unknown names are told of before any work
 
@@ -688,7 +799,7 @@ def _run_methods(
 @click.option("--fast", is_flag=True, help="A fraction of the training and sampling steps.")
 @click.option(
     "--train-steps",
-    type=click.IntRange(1),
+    type=Count(1, "train_steps"),
     metavar="N",
     help="Training steps of each stage; 150, or what --fast takes, if left out.",
 )
@@ -714,7 +825,7 @@ def _run_methods(
 )
 @click.option(
     "--gpus",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=0,
     show_default=True,
     metavar="N",
@@ -790,12 +901,12 @@ def command(
         fast=fast,
         steps=train_steps,
     )
-    pairs = chosen(read_collection(data), split=split, clips=clips, scenes=scenes)
+    collection, names, numbers = read_collection(data), _names(methods), _seeds(seeds)
+    pairs = chosen(collection, split=split, clips=clips, scenes=scenes)
+    _check_apart(collection, plan(setup, pairs, names, numbers))
     with contextlib.redirect_stdout(sys.stderr):
         # Ray prints what befell its workers
-        counts, rows = _run_methods(
-            setup, _names(methods), _seeds(seeds), pairs, None if table else _executor(ray, workers, gpus)
-        )
+        counts, rows = _run_methods(setup, names, numbers, pairs, None if table else _executor(ray, workers, gpus))
     for failure in counts["failed"]:
         remark(
             f"{failure['method']}, {failure['clip']} with {failure['scene']}, seed {failure['seed']}: "
@@ -803,14 +914,10 @@ def command(
         )
     found = summary(columns_of(rows)) if rows else {}
     if as_json:
-        click.echo(json.dumps(dict(counts, table=f"{output}/results.csv", methods=found), allow_nan=False))
+        report(dict(counts, table=f"{output}/results.csv", methods=found), [], True)
+    elif found:
+        done = f"{counts['kept']} kept, {counts['computed']} computed, {len(counts['failed'])} failed"
+        tell([*as_text(found).splitlines(), "", f"{counts['total']} tasks: {done}; {output}/results.csv"])
     else:
-        click.echo(
-            (
-                f"{as_text(found)}\n\n{counts['total']} tasks: {counts['kept']} kept, {counts['computed']} computed, "
-                f"{len(counts['failed'])} failed; {output}/results.csv"
-            )
-            if found
-            else f"nothing is done of {counts['total']} tasks"
-        )
+        tell([f"nothing is done of {counts['total']} tasks"])
     return 2 if counts["failed"] else 0

@@ -6,36 +6,63 @@
 __all__ = ["ASKED", "annotate", "agreement_of", "apply_annotations", "AnnotationForm"]
 
 # %% ../../nbs/4_dataset/03_annotation.ipynb #aa860eda
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import BaseModel, Field
 
-from cammimic.core import InputError, require_extra
-from cammimic.dataset.records import COMPLEXITIES, CONTENTS, MOTIONS, read_rows, write_rows
+from cammimic.core import (
+    InputError,
+    check_limit,
+    checked,
+    file_inside,
+    path_inside,
+    printable,
+    quoted,
+    read_json,
+    require_extra,
+    to_json,
+)
+from cammimic.dataset.records import COMPLEXITIES, CONTENTS, MOTIONS, Id, Note, file_of, read_rows, write_rows
 
 # %% ../../nbs/4_dataset/03_annotation.ipynb #3bf805e6
 ASKED = dict(motion=MOTIONS, content=CONTENTS, complexity=COMPLEXITIES)
 
 
+class _Said(BaseModel):
+    "A line of annotations.jsonl."
+
+    annotator: Annotated[str, Field(min_length=1, max_length=200)]
+    clip: Id
+    prompt: Note
+    motion: Literal[MOTIONS]
+    content: Literal[CONTENTS]
+    complexity: Literal[COMPLEXITIES]
+
+
+def _journal(folder: Path) -> Path:
+    "The file of answers, there or not; refused where it leads elsewhere or is no regular file."
+    path = path_inside(folder, "annotations.jsonl", "file")
+    if path.exists() and not (path.is_file() and not path.stat().st_size):
+        check_limit("table", file_inside(folder, path.name).stat().st_size, printable(str(path)))
+    return path
+
+
 def _answers(folder: Path) -> dict:
     "Answers by annotator and clip, the latest of each."
-    path, found = folder / "annotations.jsonl", {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n") if path.is_file() else [], 1):
+    path, found = _journal(folder), {}
+    for number, line in enumerate(path.read_bytes().split(b"\n") if path.exists() else [], 1):
         if not line.strip():
             continue
         try:
-            said = json.loads(line)
-        except ValueError:
-            said = None
-        if (
-            not isinstance(said, dict)
-            or not all(isinstance(said.get(name), str) for name in ("annotator", "clip", "prompt"))
-            or any(said.get(name) not in allowed for name, allowed in ASKED.items())
-        ):
-            raise InputError(f"{path}, line {number}: this is no answer of an annotator; delete the line")
+            said = checked(_Said, read_json(line, name="this"), name="this").model_dump()
+        except InputError as error:
+            raise InputError(
+                f"{path}, line {number}: this is no answer of an annotator ({error}); delete the line"
+            ) from None
         found[said["annotator"], said["clip"]] = said
     return found
 
@@ -55,13 +82,14 @@ def annotate(
     if not annotator.strip():
         raise InputError("an annotator needs a name")
     if clip not in {row.id for row in read_rows(folder, "clips")}:
-        raise InputError(f"{folder} has no clip {clip!r}")
+        raise InputError(f"{folder} has no clip {quoted(clip)}")
     for name, allowed in ASKED.items():
         if values[name] not in allowed:
             raise InputError(f"{values[name]!r} is no {name}; choose from {', '.join(allowed)}")
-    with open(folder / "annotations.jsonl", "a", encoding="utf-8") as stream:
+    said = checked(_Said, dict(annotator=annotator, clip=clip, prompt=prompt.strip(), **values), name="the answer")
+    with open(_journal(folder), "a", encoding="utf-8") as stream:
         # others may write too
-        stream.write(json.dumps(dict(annotator=annotator, clip=clip, prompt=prompt.strip(), **values)) + "\n")
+        stream.write(to_json(said.model_dump()) + "\n")
 
 
 # %% ../../nbs/4_dataset/03_annotation.ipynb #eaaf56eb
@@ -79,7 +107,7 @@ def agreement_of(
     for name, allowed in ASKED.items():
         values = np.array(
             [[allowed.index(answers[p, c][name]) if (p, c) in answers else np.nan for c in shared] for p in people]
-        ).reshape(len(people), -1)
+        ).reshape(len(people), len(shared))
         pairs = [
             a == b
             for column in values.T
@@ -158,7 +186,7 @@ class AnnotationForm:
         self.number = min(max(number, 0), len(self.clips) - 1)
         clip = self.clips[self.number]
         values = _answers(self.folder).get((self.annotator, clip.id), {})
-        self.video.value = (self.folder / "clips" / clip.file_name).read_bytes()
+        self.video.value = file_of(self.folder, clip).read_bytes()
         self.place.value = f"{self.number + 1} of {len(self.clips)}"
         for name, field in self.fields.items():
             field.value = values.get(name, "" if name == "prompt" else None)

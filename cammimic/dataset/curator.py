@@ -21,50 +21,89 @@ __all__ = [
 ]
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #d286bce2
-import json
 import math
+import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import get_type_hints
 
 import av
 import numpy as np
+from pydantic import BaseModel, create_model
 
-from cammimic.core import InputError, digest, require_extra
+from cammimic.core import (
+    InputError,
+    check_distinct,
+    checked,
+    digest,
+    file_digest,
+    file_inside,
+    path_inside,
+    printable,
+    process_gone,
+    read_json,
+    regular_file,
+    require_extra,
+    to_json,
+)
 from cammimic.dataset.records import (
     CONTENTS,
     LICENCE,
     SPLITS,
+    Amount,
     Clip,
+    Id,
+    Note,
+    Text,
+    check_row,
     clip_facts,
     measured_facts,
     read_rows,
     split_free,
     write_rows,
 )
-from cammimic.geometry.video import decode_frames, open_container, write_video
+from cammimic.geometry.video import decode_frames, open_container, probe_video, write_video
 from cammimic.parallel import TaskStore, in_processes
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #ee6acdcf
+def _is_combed(path: str | Path) -> bool:
+    "Whether the pictures alone say that a file is interlaced."
+    try:
+        found = os.stat(path)
+        return _probe_combed(str(path), found.st_size, found.st_mtime_ns)
+    except (InputError, OSError):
+        return False  # Whoever reads the frames tells what is wrong
+
+
+@lru_cache(4)
+def _probe_combed(path: str, size: int, time: int) -> bool:
+    return probe_video(path).combed
+
+
 def _timed(path: str | Path) -> Iterator[tuple]:
-    "Seconds after the first frame, the frame as decoded, and the shape of its pixels; never going back."
+    """Seconds after the first frame, never going back; the frame as decoded; and how all of them are shown: width,
+    height and quarter turns of the first."""
     with open_container(path) as (container, stream):
         rate, aspect = float(stream.average_rate or 25), float(stream.sample_aspect_ratio or 1)
         stamped, origin, time = container.format.name not in ("avi", "h264", "hevc", "m4v"), None, -1 / rate
         stream.codec_context.thread_count = 1  # several videos are read at a time
-        for frame in _whole(decode_frames(container, stream), stream):
+        shape = None
+        for frame in _whole(decode_frames(container, stream), stream, combed=_is_combed(path)):
             stamp = float(frame.pts * frame.time_base) if stamped and frame.pts is not None else None
             if origin is None:
                 origin = stamp or 0.0
             time = time + 1 / rate if stamp is None else max(time, stamp - origin)
-            yield time, frame, aspect
+            shape = shape or (frame.width * aspect, frame.height, round(frame.rotation / 90) % 4)
+            yield time, frame, shape
 
 
 def stream_frames(
@@ -76,16 +115,16 @@ def stream_frames(
 ) -> Iterator[tuple[float, np.ndarray]]:  # Seconds after the first frame, and the frame (H, W, 3) uint8 RGB
     "Decode a video frame by frame."
     with closing(_timed(path)) as source:
-        for time, frame, aspect in source:
+        for time, frame, shape in source:
             if time >= end - 1e-3:
                 return
             if time >= start - 1e-3:
-                yield time, _upright(frame, max_side, aspect)
+                yield time, _upright(frame, max_side, shape)
 
 
-def _upright(frame: av.VideoFrame, max_side: int, pixel_aspect: float) -> np.ndarray:
-    "A frame as it is shown, at its size."
-    width, height = frame.width * pixel_aspect, frame.height
+def _upright(frame: av.VideoFrame, max_side: int, shape: tuple[float, int, int]) -> np.ndarray:
+    "A frame as it is shown, at the size of all."
+    width, height, turns = shape
     shrink = min(1.0, max_side / max(width, height))
     small = frame.reformat(
         width=max(1, round(width * shrink)),
@@ -93,13 +132,13 @@ def _upright(frame: av.VideoFrame, max_side: int, pixel_aspect: float) -> np.nda
         format="rgb24",
         interpolation="AREA" if shrink < 1 else "BICUBIC",
     )
-    return np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90) % 4))
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #f3e78531
-def _whole(frames: Iterator, stream: object) -> Iterator[av.VideoFrame]:
-    "Frames with the fields of interlaced ones put together."
-    graph = None
+def _whole(frames: Iterator, stream: object, *, combed: bool) -> Iterator[av.VideoFrame]:
+    "Frames with the fields of interlaced ones put together; all of them where a file is combed and does not say so."
+    graph, shape = None, None
 
     def drain():
         while True:
@@ -109,14 +148,19 @@ def _whole(frames: Iterator, stream: object) -> Iterator[av.VideoFrame]:
                 return
 
     for frame in frames:
-        if graph is None and not frame.interlaced_frame:
+        if graph is not None and shape != (frame.width, frame.height, frame.format.name):
+            graph.push(None)
+            yield from drain()
+            graph = None
+        if graph is None and not (combed or frame.interlaced_frame):
             yield frame
             continue
         if graph is None:
-            graph = av.filter.Graph()
+            graph, shape = av.filter.Graph(), (frame.width, frame.height, frame.format.name)
+            facts = dict(zip(("width", "height", "format"), shape, strict=True), time_base=stream.time_base)
             graph.link_nodes(
-                graph.add_buffer(template=stream),
-                graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+                graph.add_buffer(**facts),
+                graph.add("bwdif", f"mode=send_frame:deint={'all' if combed else 'interlaced'}"),
                 graph.add("buffersink"),
             ).configure()
         graph.push(frame)
@@ -219,7 +263,7 @@ def _measure_windows(path: str | Path, windows: list) -> Iterator[tuple[float, s
         )
 
     with closing(_timed(path)) as source:
-        for time, frame, aspect in source:
+        for time, frame, shape in source:
             while current < len(windows) and time >= windows[current][1] - 1e-3:
                 yield judged()
                 current, shown, times = current + 1, [], []
@@ -230,7 +274,7 @@ def _measure_windows(path: str | Path, windows: list) -> Iterator[tuple[float, s
                 continue
             times.append(time)
             if end - start >= 1.9 and time >= start - 1e-3 + len(shown) * (end - start) / 10:
-                shown.append((time, _upright(frame, 320, aspect)))
+                shown.append((time, _upright(frame, 320, shape)))
     while current < len(windows):
         yield judged()
         current, shown, times = current + 1, [], []
@@ -334,8 +378,8 @@ def load_captioner(
     logging.disable_progress_bar()
     try:
         processor, blip = (
-            BlipProcessor.from_pretrained(model),
-            BlipForConditionalGeneration.from_pretrained(model).to(device).eval(),
+            BlipProcessor.from_pretrained(model, trust_remote_code=False),
+            BlipForConditionalGeneration.from_pretrained(model, trust_remote_code=False).to(device).eval(),
         )
     except (OSError, ValueError) as error:
         raise InputError(
@@ -407,7 +451,66 @@ def _key(path: Path, settings: CurationSettings) -> str:
         first = stream.read(1 << 20)
         stream.seek(max(0, path.stat().st_size - (1 << 20)))
         last = stream.read()
-    return digest(json.dumps([path.stat().st_size, asdict(settings)]), first, last, length=12)
+    return digest(to_json([path.stat().st_size, asdict(settings)]), first, last, length=12)
+
+
+# %% ../../nbs/4_dataset/02_curator.ipynb #cafe0001
+_MEASURED = (
+    *("sha256", "duration", "fps", "num_frames", "width", "height", "label", "pan", "tilt", "zoom", "roll"),
+    *("reliability", "reasons", "moving", "speed", "complexity"),
+)
+_COLUMNS = get_type_hints(Clip, include_extras=True)
+_Facts = create_model("_Facts", __config__=dict(extra="forbid"), **{name: (_COLUMNS[name], ...) for name in _MEASURED})
+
+
+class _Taken(BaseModel, extra="forbid"):
+    start: Amount  # Seconds
+    end: Amount
+    file: Id  # Beside the result
+    facts: _Facts
+
+
+class _Rejected(BaseModel, extra="forbid"):
+    start: Amount
+    end: Amount
+    reason: Note
+
+
+class _Result(BaseModel, extra="forbid"):
+    "What `curate_video` finds, as .curator/KEY/result.json keeps it."
+
+    seconds: Amount
+    scenes: int
+    clips: list[_Taken]
+    rejected: list[_Rejected]
+
+
+def _stored_result(folder: Path) -> dict | None:
+    "The result in a folder; None where it is damaged, or a clip of it is elsewhere or another one."
+    try:
+        values = read_json(file_inside(folder, "result.json", "result"))
+        found = checked(_Result, values, name="result.json").model_dump()
+        names = [clip["file"] for clip in found["clips"]]
+        if len({*names}) < len(names):
+            return None  # and none is read many times
+        for clip in found["clips"]:
+            path = folder / clip["file"]
+            if os.path.lexists(path) and file_digest(file_inside(folder, clip["file"])) != clip["facts"]["sha256"]:
+                return None
+    except (InputError, OSError):
+        return None
+    return found
+
+
+def _put(part: Path, folder: Path) -> None:
+    "Give a result its name; one that cannot be used is set aside."
+    if os.path.lexists(folder) and _stored_result(folder) is None:
+        folder.rename(folder.with_name(f"damaged-{folder.name}-{secrets.token_hex(4)}"))
+    try:
+        part.rename(folder)
+    except OSError:  # a copy of the same film came first
+        if _stored_result(folder) is None:
+            raise
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #74c60c79
@@ -415,17 +518,16 @@ def _curate_file(path: Path, *, work: Path, settings: CurationSettings) -> dict:
     "The result of a video, made or read; 'error' where it cannot be used."
     part = None
     try:
-        folder = work / (key := _key(path, settings))
-        if not (folder / "result.json").is_file():
+        key = _key(regular_file(path, "video"), settings)
+        folder = path_inside(work.parent, f"{work.name}/{key}", "folder")
+        found = _stored_result(folder)
+        if found is None:
             work.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix="part-", dir=work))
-            (part / "result.json").write_text(json.dumps(curate_video(path, part, settings=settings)))
-            try:
-                part.rename(folder)
-            except OSError:  # a copy of the same film came first
-                if not (folder / "result.json").is_file():
-                    raise
-        return dict(json.loads((folder / "result.json").read_text()), key=key)
+            part = Path(tempfile.mkdtemp(prefix=f"part-{os.getpid()}-", dir=work))
+            found = curate_video(path, part, settings=settings)
+            (part / "result.json").write_text(to_json(found), encoding="utf-8")
+            _put(part, folder)
+        return dict(found, key=key)
     except InputError as error:
         return dict(error=str(error))
     except OSError as error:
@@ -459,6 +561,7 @@ class Provenance:
             raise InputError(f"unknown content {self.content!r}; choose from {', '.join(CONTENTS)}")
         if self.split not in SPLITS:
             raise InputError(f"unknown split {self.split!r}; choose from {', '.join(SPLITS)}")
+        checked(Text, self.author, name="the author")
 
 
 def _take_in(
@@ -472,11 +575,12 @@ def _take_in(
         if any(row_id.endswith(tail) for row_id in rows):
             kept += 1
             continue  # also under another name
-        source, target = folder / ".curator" / found["key"] / clip["file"], folder / "clips" / f"{name}{tail}.mp4"
-        file = source if source.is_file() else target
-        if not file.is_file():
+        source, target = f".curator/{found['key']}/{clip['file']}", f"clips/{name}{tail}.mp4"
+        there = next((place for place in (source, target) if os.path.lexists(folder / place)), None)
+        if there is None:
             reason = "taken out of the collection before"
         else:
+            file = file_inside(folder, there, "clip")
             hashes = frame_hashes(file)
             twin = next(
                 (
@@ -495,13 +599,10 @@ def _take_in(
             found["rejected"].append(dict(start=clip["start"], end=clip["end"], reason=reason))
             continue
         text = caption(next(stream_frames(file, max_side=576))[1]).strip() or "a video"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if file is source:
-            source.replace(target)
-        rows[target.stem] = Clip(
-            file_name=target.name,
-            id=target.stem,
-            source=f"{path.name}, {clip['start']:g} to {clip['end']:g} s",
+        row = Clip(
+            file_name=f"{name}{tail}.mp4",
+            id=f"{name}{tail}",
+            source=f"{printable(path.name)}, {clip['start']:g} to {clip['end']:g} s",
             licence=origin.licence,
             author=origin.author,
             motion=facts["label"],
@@ -514,11 +615,23 @@ def _take_in(
             phash=hashes,
             **facts,
         )
+        check_row(row)
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        if there == source:
+            file.replace(folder / target)
+        rows[row.id] = row
         added += 1
     return added, kept
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #bcfe310c
+def _remove_left(work: Path) -> None:
+    "Remove what processes that are gone, killed ones, were making."
+    for part in work.glob("part-*-*"):
+        if process_gone(part.name.split("-")[1]) and part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+
+
 def add_videos(
     folder: str | Path,  # Collection, made or added to
     videos: list,  # Files, and folders that are searched
@@ -531,6 +644,8 @@ def add_videos(
 ) -> dict:  # Numbers 'added', 'kept', 'rejected'; 'failed': sentences about videos that could not be used
     "Turn footage into clips of a collection, going on where an earlier run was stopped."
     folder, videos = Path(folder), list_videos(videos, without=folder)
+    check_distinct([folder / name for name in ("clips/metadata.jsonl", "curation.jsonl")], videos)
+    _remove_left(path_inside(folder, ".curator", "folder"))
     rows, report, counts = (
         {row.id: row for row in read_rows(folder, "clips")},
         TaskStore(folder / "curation.jsonl", key="video"),
@@ -564,7 +679,9 @@ def add_videos(
                     )
             if "error" in found:
                 counts["failed"].append(found["error"])
-            report.add(path.name, {name: found[name] for name in ("seconds", "rejected", "error") if name in found})
+            told = {name: found[name] for name in ("seconds", "rejected") if name in found}
+            told |= dict(error=printable(found["error"])) if "error" in found else {}
+            report.add(printable(path.name), told)
             if progress is not None:
                 progress("curating", done, len(videos), {})
             if done % 20 == 0:

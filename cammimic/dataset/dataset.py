@@ -15,10 +15,10 @@ __all__ = [
     "plot_confusion",
     "make_scenes",
     "command",
+    "collection_files",
 ]
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #8d14d876
-import json
 import shutil
 import sys
 from collections import Counter
@@ -29,9 +29,26 @@ from pathlib import Path
 
 import click
 import numpy as np
+from pydantic import BaseModel
 
-from cammimic.command import Commands, Progress, json_option, report, seed_option
-from cammimic.core import InputError, atomic_path, check_output, file_digest, read_csv
+from cammimic.command import Commands, Count, Finite, Progress, json_option, report, seed_option, tell
+from cammimic.core import (
+    InputError,
+    atomic_path,
+    check_distinct,
+    check_limit,
+    check_name,
+    check_output,
+    checked,
+    file_digest,
+    file_inside,
+    path_inside,
+    quoted,
+    read_csv,
+    read_json,
+    read_text,
+    to_json,
+)
 from cammimic.dataset.annotation import agreement_of, apply_annotations
 from cammimic.dataset.curator import CAPTION_MODEL, CurationSettings, Provenance, add_videos, load_captioner
 from cammimic.dataset.records import (
@@ -42,10 +59,12 @@ from cammimic.dataset.records import (
     Collection,
     Combination,
     Scene,
+    Text,
     check_collection,
     clip_facts,
     clutter,
     complexity_of,
+    file_of,
     pixel_class,
     plot_statistics,
     read_collection,
@@ -265,14 +284,14 @@ def _build_clip(folder: Path, plan: PlannedClip) -> Clip:
 
 def _real_clips(folder: Path, sources: Path, done: dict) -> list:
     "The free real clips, copied and measured."
-    rows = []
-    for row in read_csv(sources / "real" / "SOURCES.tsv", delimiter="\t"):
-        path = folder / "clips" / row["file"]
+    rows, columns = [], ("file", "source", "licence", "author", "content", "caption")
+    for row in read_csv(file_inside(sources, "real/SOURCES.tsv", "table"), delimiter="\t", required=columns):
+        path = folder / "clips" / check_name(row["file"], "file name")
         if (kept := _kept(folder, done.get(path.stem))) is not None:
             rows.append(kept)
             continue
         with atomic_path(path) as part:
-            shutil.copyfile(sources / "real" / row["file"], part)
+            shutil.copyfile(file_inside(sources / "real", row["file"], "clip"), part)
         facts = clip_facts(path)
         rows.append(
             Clip(
@@ -298,16 +317,14 @@ def _kept(folder: Path, row: Clip | None, plan: PlannedClip | None = None) -> Cl
     "A row whose files are there, and of the planned path."
     if row is None:
         return None
-    path = folder / "clips" / row.file_name
-    if not path.is_file() or file_digest(path) != row.sha256:
-        return None
     try:
-        return (
-            row
-            if plan is None
-            or np.array_equal(CameraPath.load(path.with_suffix(".json")).homographies, plan.path().homographies)
-            else None
-        )
+        path = file_of(folder, row)
+        if file_digest(path) != row.sha256:
+            return None
+        if plan is None:
+            return row
+        known = CameraPath.load(file_inside(folder, f"clips/{Path(row.file_name).with_suffix('.json')}", "camera path"))
+        return row if np.array_equal(known.homographies, plan.path().homographies) else None
     except InputError:
         return None
 
@@ -331,9 +348,9 @@ def _build_scenes(folder: Path, sources: Path, plan: list, *, count: int, seed: 
     chosen = sorted((rows[k] for k in order), key=lambda row: row["split"] == "train")[:count]
     scenes = []
     for row in sorted(chosen, key=lambda row: row["scene"]):
-        name = row["scene"].replace("_", "-")
+        name = check_name(row["scene"].replace("_", "-"))
         path, (width, height) = folder / "scenes" / f"{name}{Path(row['file']).suffix}", sizes[row["file"]]
-        if not path.is_file() or file_digest(path) != file_digest(row["path"]):
+        if path.is_symlink() or not path.is_file() or file_digest(path) != file_digest(row["path"]):
             with atomic_path(path) as part:
                 shutil.copyfile(row["path"], part)
         scenes.append(
@@ -431,16 +448,29 @@ def build_release(
     return collection
 
 
+class _Marker(BaseModel):
+    "What .release.json says."
+
+    release: int
+    seed: int
+
+
 def _claim(folder: Path, seed: int) -> None:
     "Mark a folder as built with a seed; refuse one that holds anything else."
-    marker = folder / ".release.json"
-    found = json.loads(marker.read_text())["seed"] if marker.is_file() else None
+    for kind in ("clips", "scenes", "combinations"):
+        path_inside(folder, kind, "folder")
+    marker, found = folder / ".release.json", None
+    try:
+        if marker.is_symlink() or marker.exists():
+            found = checked(_Marker, read_json(file_inside(folder, marker.name)), name=marker.name).seed
+    except InputError as error:
+        raise InputError(f"{folder} was not begun by `dataset build`; choose another --output ({error})") from None
     if found is None and folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and was not begun by `dataset build`; choose another --output")
     if found not in (None, seed):
         raise InputError(f"{folder} was built with seed {found}, not {seed}; choose another --output")
     with atomic_path(marker) as part:
-        part.write_text(json.dumps(dict(release=0, seed=seed)))
+        part.write_text(to_json(dict(release=0, seed=seed)))
 
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #9d544087
@@ -480,6 +510,12 @@ def plot_confusion(
 
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #45346397
+def _plain(name: str) -> str:
+    "Letters, digits and hyphens of a model's name, as an id may begin."
+    plain = split_free("".join(c if c.isalnum() else "-" for c in name.lower())).strip("-")[:60]
+    return check_name(plain or "scene")
+
+
 def make_scenes(
     folder: str | Path,  # Collection to add to
     prompts: list,  # What is to be seen, one scene each
@@ -493,17 +529,20 @@ def make_scenes(
     progress: Callable | None = None,  # Called as progress('painting', done, total, {}) after each scene
 ) -> list:  # The new `Scene`s
     "Paint scenes and add them to a collection."
-    import torch
-    from diffusers import AutoPipelineForText2Image
-
     folder, prompts = Path(folder), [prompt.strip() for prompt in prompts if prompt.strip()]
     if not prompts:
         raise InputError("there is no prompt")
+    for prompt in prompts:
+        checked(Text, prompt, name="a prompt")
     origin = Provenance(licence, author="a model", content="synthetic")
     if min(size) < 8 or any(side % 8 for side in size):
         raise InputError(f"the sides of a scene must be multiples of 8, got {size[0]}x{size[1]}")
+    check_limit("frame", size[0] * size[1], f"a scene of {size[0]}x{size[1]}")
+    import torch
+    from diffusers import AutoPipelineForText2Image
+
     try:
-        pipeline = AutoPipelineForText2Image.from_pretrained(model).to(device)
+        pipeline = AutoPipelineForText2Image.from_pretrained(model, trust_remote_code=False).to(device)
     except (OSError, ValueError) as error:
         raise InputError(
             f"the text-to-image model {str(model)!r} cannot be loaded: neither a folder in diffusers' layout nor the "
@@ -512,7 +551,7 @@ def make_scenes(
     pipeline.set_progress_bar_config(disable=True)
     rows, name, added = (
         {row.id: row for row in read_rows(folder, "scenes")},
-        split_free("".join(c if c.isalnum() else "-" for c in Path(str(model)).name.lower())),
+        _plain(Path(str(model)).name),
         [],
     )
     for number, prompt in enumerate(prompts):
@@ -524,8 +563,8 @@ def make_scenes(
             *size,
         ):
             raise InputError(
-                f"{folder} has a scene {scene!r} of another prompt, model, size or number of steps; choose another "
-                "--seed"
+                f"{folder} has a scene {quoted(scene)} of another prompt, model, size or number of steps; "
+                "choose another --seed"
             )
         if scene not in rows:
             options = dict(
@@ -628,7 +667,7 @@ def _tell(collection: Collection, as_json: bool) -> None:
     "--content", type=click.Choice(CONTENTS), default="film", show_default=True, help="What kind of footage they are."
 )
 @click.option(
-    "--length", type=float, default=3.0, show_default=True, metavar="S", help="Seconds wanted of a clip, 2 to 4."
+    "--length", type=Finite(2, 4), default=3.0, show_default=True, metavar="S", help="Seconds wanted of a clip, 2 to 4."
 )
 @click.option(
     "--caption",
@@ -718,9 +757,10 @@ def _annotate(folder: str, *, annotator: str, agreement: bool, apply_them: bool,
             outputs=[],
             source=f'from cammimic.dataset.annotation import AnnotationForm\nAnnotationForm(".", {annotator!r})',
         )
-        path = Path(folder) / f"annotate-{''.join(c if c.isalnum() else '-' for c in annotator)}.ipynb"
+        name = f"annotate-{''.join(c if c.isalnum() else '-' for c in annotator)}.ipynb"
+        path = Path(folder) / check_name(name, "name of the notebook")
         with atomic_path(path) as part:
-            part.write_text(json.dumps(dict(cells=[cell], metadata={}, nbformat=4, nbformat_minor=5)))
+            part.write_text(to_json(dict(cells=[cell], metadata={}, nbformat=4, nbformat_minor=5)), encoding="utf-8")
         values["notebook"] = str(path)
     if apply_them:
         values["changed"] = apply_annotations(folder)
@@ -746,7 +786,7 @@ def _annotate(folder: str, *, annotator: str, agreement: bool, apply_them: bool,
 )
 @click.option("--prompts", required=True, metavar="FILE", help="Text file with one prompt a line.")
 @click.option("--licence", required=True, metavar="NAME", help="Licence of the pictures.")
-@click.option("--steps", type=click.IntRange(1), metavar="N", help="Denoising steps; the model's default if left out.")
+@click.option("--steps", type=Count(1, "steps"), metavar="N", help="Denoising steps; the model's default if left out.")
 @click.option(
     "--width", type=click.IntRange(8), default=SIZE[0], show_default=True, metavar="PX", help="Width of the pictures."
 )
@@ -768,12 +808,8 @@ def _scenes(
     as_json: bool,
 ) -> None:
     "Paint scenes with a text-to-image model and add them to DIR."
-    try:
-        lines = Path(prompts).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{prompts} cannot be read: {getattr(error, 'strerror', None) or 'it is not text in UTF-8'}"
-        ) from error
+    check_distinct([Path(folder) / "scenes" / "metadata.jsonl"], [prompts])
+    lines = read_text(prompts, kind="file of prompts").splitlines()
     added = make_scenes(
         folder, lines, model=model, licence=licence, size=(width, height), seed=seed, steps=steps, progress=Progress()
     )
@@ -781,6 +817,16 @@ def _scenes(
 
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #c2828a86
+def collection_files(
+    collection: Collection,  # As it was read
+) -> list[Path]:  # Its tables and the files that they name, there or not
+    "All files that a collection is."
+    tables = ["clips/metadata.jsonl", "scenes/metadata.jsonl", "combinations/combinations.jsonl"]
+    clips = [f"clips/{name}" for clip in collection.clips for name in (clip.file_name, clip.truth) if name]
+    scenes = [f"scenes/{scene.file_name}" for scene in collection.scenes]
+    return [Path(collection.folder) / name for name in (*tables, *clips, *scenes)]
+
+
 @command.command("combine")
 @_folder
 @json_option
@@ -798,9 +844,9 @@ def _check(folder: str, *, no_measure: bool, workers: int, as_json: bool) -> int
     "Say what is wrong with DIR; ends with status 0 where nothing is, 1 where something is."
     faults = check_collection(folder, measure=not no_measure, workers=workers, progress=Progress())
     if as_json:
-        click.echo(json.dumps(dict(faults=faults)))
+        report(dict(faults=faults), [], True)
     else:
-        click.echo("\n".join(faults) if faults else "nothing is wrong")
+        tell(faults or ["nothing is wrong"])
     return int(bool(faults))
 
 
@@ -812,17 +858,13 @@ def _list(folder: str, *, motion: str | None, as_json: bool) -> None:
     "List the clips of DIR."
     clips = [clip for clip in read_collection(folder).clips if motion in (None, clip.motion)]
     if as_json:
-        click.echo(json.dumps([asdict(clip) for clip in clips]))
-    else:
-        click.echo(
-            "\n".join(
-                (
-                    f"{clip.id:32} {clip.motion:10} {clip.speed:5} {clip.duration:4.1f} s  {clip.reliability:9} "
-                    f"{clip.licence:14} {clip.prompt}"
-                )
-                for clip in clips
-            )
-        )
+        click.echo(to_json([asdict(clip) for clip in clips], ascii=True))
+        return
+    tell(
+        f"{clip.id:32} {clip.motion:10} {clip.speed:5} {clip.duration:4.1f} s  {clip.reliability:9} {clip.licence:14} "
+        f"{clip.prompt}"
+        for clip in clips
+    )
 
 
 @command.command("stats")
@@ -833,7 +875,8 @@ def _stats(folder: str, *, plot: str | None, as_json: bool) -> None:
     "Count what DIR holds."
     collection = read_collection(folder)
     if plot is not None:
-        with atomic_path(check_output(plot, (".png", ".svg", ".pdf"))) as part:
+        check_distinct([check_output(plot, (".png", ".svg", ".pdf"))], collection_files(collection))
+        with atomic_path(plot) as part:
             plot_statistics(collection).savefig(part, dpi=110)
     _tell(collection, as_json)
 
@@ -846,4 +889,4 @@ def _stats(folder: str, *, plot: str | None, as_json: bool) -> None:
 )
 def _card(folder: str, *, title: str) -> None:
     "Write README.md of DIR, a data card in Hugging Face's form."
-    click.echo(str(write_card(read_collection(folder), title=title)))
+    tell([str(write_card(read_collection(folder), title=title))])

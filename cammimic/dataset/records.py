@@ -12,6 +12,15 @@ __all__ = [
     "SPLITS",
     "DECIDERS",
     "LICENCE",
+    "Id",
+    "Note",
+    "Text",
+    "Licence",
+    "FileName",
+    "TruthName",
+    "Amount",
+    "Positive",
+    "Count",
     "FAST",
     "CLUTTERED",
     "pixel_class",
@@ -22,7 +31,9 @@ __all__ = [
     "split_free",
     "Collection",
     "read_rows",
+    "file_of",
     "read_collection",
+    "check_row",
     "write_rows",
     "path_speed",
     "clutter",
@@ -41,14 +52,30 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cammimic.core import PALETTE, InputError, atomic_path, file_digest, is_inside
+from cammimic.core import (
+    LIMITS,
+    PALETTE,
+    InputError,
+    atomic_path,
+    check_limit,
+    check_name,
+    file_digest,
+    file_inside,
+    path_inside,
+    printable,
+    quoted,
+    read_json,
+    to_json,
+)
 from cammimic.geometry.path import LABELS, CameraPath
 from cammimic.geometry.robust import measure_clip
 from cammimic.geometry.video import read_image, read_video
@@ -84,46 +111,94 @@ def agree(
     return pixel_class(motion) in (None, label)
 
 
+# %% ../../nbs/4_dataset/01_records.ipynb #56279d15
+# A word that `datasets` takes for a split
+_SPLIT_WORD = re.compile(
+    r"(?:^|(?<=[-._ 0-9/]))(train|training|test|testing|eval|evaluation|dev|val|valid|validation)(?=[-._ 0-9/]|$)"
+)
+LICENCE = re.compile(r"public domain|[A-Za-z][A-Za-z0-9.+-]*")  # An SPDX name or LicenseRef-…
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise InputError("it is empty")
+    return text
+
+
+def _check_licence(name: str) -> str:
+    if not name.strip():
+        raise InputError("it is empty; every file needs the licence that allows its use")
+    if not LICENCE.fullmatch(name):
+        raise InputError(f"{quoted(name)} is no licence: give its SPDX name, such as CC-BY-4.0, or public domain")
+    return name
+
+
+def _check_path(name: str) -> str:
+    for part in name.split("/"):
+        check_name(part, "file name")
+    return name
+
+
+def _check_file_name(name: str) -> str:
+    if word := _SPLIT_WORD.search(_check_path(name)):
+        raise InputError(f"{quoted(name)} holds the word {word[1]!r}, which `datasets` takes for a split; rename it")
+    return name
+
+
+Id = Annotated[str, AfterValidator(check_name)]  # Becomes part of file names
+Note = Annotated[str, Field(max_length=LIMITS["value"].most)]  # Text that may be empty
+Text = Annotated[Note, AfterValidator(_check_text)]  # Text that is not
+Licence = Annotated[Note, AfterValidator(_check_licence)]  # SPDX name, or 'public domain'
+FileName = Annotated[str, AfterValidator(_check_file_name)]  # Relative, with slashes
+TruthName = Annotated[str, AfterValidator(lambda name: name and _check_path(name))]  # Relative, or ''
+Amount = Annotated[float, Field(ge=-1e6, le=1e6)]
+Positive = Annotated[float, Field(ge=1e-3, le=1e6)]
+Count = Annotated[int, Field(ge=1, le=LIMITS["frames"].most)]
+
+
 # %% ../../nbs/4_dataset/01_records.ipynb #48f7436a
 @dataclass(frozen=True)
 class _File:
     "What every file of a collection needs to be known by."
 
-    file_name: str  # Relative to clips/ or scenes/
-    id: str  # Unique in the collection
-    sha256: str  # Of the file
-    source: str  # Where it is from; of a painted scene the model and seed
-    licence: str  # SPDX name, or 'public domain'
-    author: str  # Who made it, or 'unnamed'
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    file_name: FileName  # Relative to clips/ or scenes/
+    id: Id  # Unique in the collection
+    sha256: Text  # Of the file
+    source: Text  # Where it is from; of a painted scene the model and seed
+    licence: Licence  # SPDX name, or 'public domain'
+    author: Text  # Who made it, or 'unnamed'
 
 
 @dataclass(frozen=True)
 class Clip(_File):
     "A reference clip: a row of clips/metadata.jsonl."
 
-    motion: str  # One of `MOTIONS`
-    motion_by: str  # Who says so: one of `DECIDERS`
-    speed: str  # One of `SPEEDS`
-    content: str  # One of `CONTENTS`
-    complexity: str  # One of `COMPLEXITIES`
-    prompt: str  # What is seen; the first half of t_R
-    duration: float  # Seconds
-    fps: float  # Frames per second
-    num_frames: int  # Frames
-    width: int  # Pixels
-    height: int  # Pixels
-    label: str  # Motion as measured, one of `LABELS`
-    pan: float  # Measured, % of the width the content moves left over the clip
-    tilt: float  # Measured, % of the height the content moves down
-    zoom: float  # Measured, size of things at the end over that at first
-    roll: float  # Measured, degrees
-    reliability: str  # Of the measurement: reliable, doubtful or unusable
-    reasons: str  # Why it is not reliable
-    moving: float  # Share of the picture that moves by itself
-    truth: str  # File of the true camera path beside the clip; '' where none is known
-    split: str  # One of `SPLITS`
+    motion: Literal[MOTIONS]  # What the camera does
+    motion_by: Literal[DECIDERS]  # Who says so
+    speed: Literal[SPEEDS]
+    content: Literal[CONTENTS]
+    complexity: Literal[COMPLEXITIES]
+    prompt: Text  # What is seen; the first half of t_R
+    duration: Positive  # Seconds
+    fps: Positive  # Frames per second
+    num_frames: Count  # Frames
+    width: Count  # Pixels
+    height: Count  # Pixels
+    label: Literal[LABELS]  # Motion as measured
+    pan: Amount  # Measured, % of the width the content moves left over the clip
+    tilt: Amount  # Measured, % of the height the content moves down
+    zoom: Positive  # Measured, size of things at the end over that at first
+    roll: Amount  # Measured, degrees
+    reliability: Literal["reliable", "doubtful", "unusable"]  # Of the measurement
+    reasons: Note  # Why it is not reliable
+    moving: Amount  # Share of the picture that moves by itself
+    truth: TruthName  # File of the true camera path beside the clip; '' where none is known
+    split: Literal[SPLITS]
     trained_backbone: bool  # Whether the embedded backbone was trained on this scene
-    phash: str = ""  # Perceptual hashes that duplicates are found by; '' where none were computed
+    # Perceptual hashes that duplicates are found by; '' where none were computed
+    phash: Annotated[str, Field(pattern=r"^([0-9a-f]{16}(-[0-9a-f]{16}){2})?$")] = ""
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #b1a216ff
@@ -131,12 +206,12 @@ class Clip(_File):
 class Scene(_File):
     "A user's picture: a row of scenes/metadata.jsonl."
 
-    content: str  # One of `CONTENTS`
-    complexity: str  # One of `COMPLEXITIES`
-    prompt: str  # What is seen; the first half of t_I
-    width: int  # Pixels
-    height: int  # Pixels
-    split: str  # One of `SPLITS`
+    content: Literal[CONTENTS]
+    complexity: Literal[COMPLEXITIES]
+    prompt: Text  # What is seen; the first half of t_I
+    width: Count  # Pixels
+    height: Count  # Pixels
+    split: Literal[SPLITS]
     trained_backbone: bool  # Whether the embedded backbone was trained on this scene
 
 
@@ -144,9 +219,11 @@ class Scene(_File):
 class Combination:
     "A task: a row of combinations/combinations.jsonl."
 
-    id: str  # Unique in the collection
-    clip: str  # Id of the reference clip
-    scene: str  # Id of the scene
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    id: Id  # Unique in the collection
+    clip: Id  # Of the reference clip
+    scene: Id  # Of the scene
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #6529f3c6
@@ -155,59 +232,36 @@ _ROWS = dict(
     scenes=(Scene, "scenes/metadata.jsonl"),
     combinations=(Combination, "combinations/combinations.jsonl"),
 )
-_CLOSED = dict(
-    motion=MOTIONS,
-    motion_by=DECIDERS,
-    speed=SPEEDS,
-    content=CONTENTS,
-    complexity=COMPLEXITIES,
-    split=SPLITS,
-    label=LABELS,
-    reliability=("reliable", "doubtful", "unusable"),
-)
-_MAY_BE_EMPTY = ("reasons", "truth", "phash")
-_KINDS = {str: "text", float: "a finite number", int: "a whole number", bool: "true or false"}
-_SPLIT_WORD = re.compile(
-    r"(?:^|(?<=[-._ 0-9/]))(train|training|test|testing|eval|evaluation|dev|val|valid|validation)(?=[-._ 0-9/]|$)"
-)
-LICENCE = re.compile(r"public domain|[A-Za-z][A-Za-z0-9.+-]*")  # An SPDX name or LicenseRef-…
-_POSITIVE = ("duration", "fps", "num_frames", "width", "height", "zoom")
 
 
-def _faults(kind: type, row: object) -> Iterator[str]:
+@cache
+def _schema(kind: type) -> TypeAdapter:
+    return TypeAdapter(kind)
+
+
+def _faults(kind: type, row: Any) -> list[str]:
     "What is wrong with the values of a row."
     if not isinstance(row, dict):
-        yield "this is not an object with named values"
-        return
-    for column in fields(kind):
-        if column.name not in row:
-            yield f"{column.name} is missing"
-            continue
-        value, wanted = row[column.name], column.type
-        fits = (
-            isinstance(value, wanted) and not isinstance(value, bool) if wanted is not bool else isinstance(value, bool)
-        )
-        if wanted is float:
-            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not fits:
-            yield (f"{column.name} must be {_KINDS[wanted]}, got {value!r}")
-        elif wanted is str and not value.strip() and column.name not in _MAY_BE_EMPTY:
-            yield f"{column.name} is empty" + (
-                "; every file needs the licence that allows its use" if column.name == "licence" else ""
-            )
-        elif column.name == "licence" and not LICENCE.fullmatch(value):
-            yield f"{value!r} is no licence: give its SPDX name, such as CC-BY-4.0, or public domain"
-        elif column.name in _POSITIVE and value <= 0:
-            yield f"{column.name} must be positive, got {value}"
-        elif column.name in _CLOSED and value not in _CLOSED[column.name]:
-            yield f"{value!r} is no {column.name}; choose from {', '.join(_CLOSED[column.name])}"
-    for name in ("file_name", "truth"):
-        if isinstance(name_of := row.get(name), str) and name_of and not is_inside(name_of):
-            yield f"{name} {name_of!r} leads outside the folder"
-    if isinstance(name := row.get("file_name"), str) and (word := _SPLIT_WORD.search(name)):
-        yield f"file_name {name!r} holds the word {word[1]!r}, which `datasets` takes for a split; rename the file"
-    if unknown := set(row) - {column.name for column in fields(kind)}:
-        yield f"unknown column {', '.join(sorted(map(repr, unknown)))}"
+        return ["this is not an object with named values"]
+    try:
+        _schema(kind).validate_json(to_json(row), strict=True)
+    except ValidationError as error:
+        return [printable(_sentence(fault)) for fault in error.errors(include_url=False)]
+    except InputError as error:
+        return [str(error)]
+    return []
+
+
+def _sentence(fault: dict) -> str:
+    "A fault that pydantic found."
+    column, said = str(fault["loc"][0]), fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{column} is missing"
+    if fault["type"] == "unexpected_keyword_argument":
+        return f"unknown column {quoted(column)}"
+    if fault["type"] == "value_error":
+        return f"{column}: {said}"
+    return f"{column} is {quoted(fault['input'])}: {said[:1].lower()}{said[1:]}"
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #097b3050
@@ -218,19 +272,28 @@ def split_free(
     return _SPLIT_WORD.sub(lambda found: found[1] + "x", name)
 
 
-def _read_lines(path: Path, kind: type) -> Iterator[tuple[int, object, list]]:
+def _table(folder: Path, kind: str) -> bytes:
+    "What the table of a kind holds; nothing where there is none, or none was written into it."
+    path = path_inside(folder, _ROWS[kind][1], "table")
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
+        return b""
+    path = file_inside(folder, _ROWS[kind][1], "table")
+    check_limit("table", path.stat().st_size, printable(str(path)))
+    return path.read_bytes()
+
+
+def _read_lines(folder: Path, kind: str) -> Iterator[tuple[int, Any, list[str]]]:
     "Line number, row (None: unreadable) and faults of each line."
-    if not path.is_file():
-        return
+    content, row_type = _table(folder, kind), _ROWS[kind][0]
     # other line ends may stand inside a text
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n"), 1):
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content.strip() else (), 1):
         try:
-            row = json.loads(line)
-        except ValueError:
-            yield number, None, ["this is no JSON"]
+            row = read_json(line, name="this")
+        except InputError as error:
+            yield number, None, [str(error)]
             continue
-        faults = list(_faults(kind, row))
-        yield number, None if faults else kind(**row), faults
+        faults = _faults(row_type, row)
+        yield number, None if faults else row_type(**row), faults
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #3e9a78aa
@@ -254,12 +317,21 @@ def read_rows(
     kind: str,  # clips, scenes or combinations
 ) -> list:  # `Clip`s, `Scene`s or `Combination`s; none where there are none yet
     "Read the rows of one kind; `InputError` names the first line that is wrong."
-    path, rows = Path(folder) / _ROWS[kind][1], []
-    for number, row, faults in _read_lines(path, _ROWS[kind][0]):
+    rows = []
+    for number, row, faults in _read_lines(Path(folder), kind):
         if faults:
-            raise InputError(f"{path}, line {number}: {faults[0]}")
+            raise InputError(f"{Path(folder) / _ROWS[kind][1]}, line {number}: {faults[0]}")
         rows.append(row)
     return rows
+
+
+def file_of(
+    folder: str | Path,  # Folder of a collection
+    row: Clip | Scene,  # One of its rows
+) -> Path:  # The file of the row; `InputError` where it is missing, empty, or elsewhere, by its name or by a link
+    "Where a clip or a scene lies."
+    kind = "clips" if isinstance(row, Clip) else "scenes"
+    return file_inside(folder, f"{kind}/{row.file_name}", kind.removesuffix("s"))
 
 
 def read_collection(
@@ -283,22 +355,29 @@ def read_collection(
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #bed7768a
+def check_row(
+    row: Clip | Scene | Combination,  # To be written
+) -> None:  # `InputError` with the first value that is wrong
+    "Refuse a row that could not be read again."
+    for fault in _faults(type(row), asdict(row)):
+        raise InputError(f"{type(row).__name__.lower()} {quoted(row.id)}: {fault}")
+
+
 def write_rows(
     folder: str | Path,  # Folder of a collection
     kind: str,  # clips, scenes or combinations
     rows: list,  # All rows of that kind
 ) -> Path:  # The file
     "Write the rows of one kind, all or none; `InputError` where one is wrong or two have the same id."
-    row_type, name = _ROWS[kind]
     for row in rows:
-        for fault in _faults(row_type, asdict(row)):
-            raise InputError(f"{kind[:-1]} {row.id!r}: {fault}")
+        check_row(row)
     for row_id, count in Counter(row.id for row in rows).items():
         if count > 1:
             raise InputError(f"two {kind} have the id {row_id!r}")
-    with atomic_path(Path(folder) / name) as part:
-        part.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return Path(folder) / name
+    path = path_inside(folder, _ROWS[kind][1], "table")
+    with atomic_path(path) as part:
+        part.write_text("".join(to_json(asdict(row)) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #9de9eca1
@@ -395,8 +474,11 @@ def clip_facts(
 def _check_rows(folder: Path) -> tuple[dict, list]:
     "Well-formed rows by kind, and faults."
     found, faults = {}, []
-    for kind, (row_type, name) in _ROWS.items():
-        lines = [(number, row, wrong) for number, row, wrong in _read_lines(folder / name, row_type)]
+    for kind, (_, name) in _ROWS.items():
+        try:
+            lines = list(_read_lines(folder, kind))
+        except InputError as error:
+            lines, faults = [], [*faults, str(error)]
         faults += [f"{name}, line {number}: {fault}" for number, _, wrong in lines for fault in wrong]
         found[kind] = [row for _, row, _ in lines if row is not None]
         for what in ("id", "file_name") if kind != "combinations" else ("id",):
@@ -422,10 +504,10 @@ _SLACK = dict(pan=1.0, tilt=1.0, zoom=0.02, roll=0.7)
 def _check_clip(folder: Path, clip: Clip, measure: bool) -> list:
     "What is wrong with a clip's files."
     where = f"clips/{clip.file_name}"
-    if fault := _check_file(folder / "clips", clip):
+    if fault := _check_file(folder, clip):
         return [fault]
     try:
-        facts, faults = clip_facts(folder / where, measure=measure), []
+        facts, faults = clip_facts(file_of(folder, clip), measure=measure), []
         faults += [
             f"{name} is {facts[name]:g}, not {getattr(clip, name):g}"
             for name in ("num_frames", "width", "height", "duration", "fps")
@@ -442,7 +524,7 @@ def _check_clip(folder: Path, clip: Clip, measure: bool) -> list:
         if not agree(clip.motion, clip.label) and not (clip.motion_by == "annotators" and clip.label == "combined"):
             faults.append(f"the motion is {clip.motion!r}, the label {clip.label!r}")
         if clip.truth:
-            faults += _check_truth(CameraPath.load(folder / "clips" / clip.truth), clip)
+            faults += _check_truth(CameraPath.load(file_inside(folder, f"clips/{clip.truth}", "camera path")), clip)
     except Exception as error:
         return [f"{where}: {error}"]
     return [f"{where}: {fault}" for fault in faults]
@@ -465,24 +547,26 @@ def _check_truth(path: CameraPath, clip: Clip) -> Iterator[str]:
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #2dc55937
-def _check_file(folder: Path, row: object) -> str | None:
+def _check_file(folder: Path, row: Clip | Scene) -> str | None:
     "Whether a file is missing, elsewhere, or another one."
-    path, where = folder / row.file_name, f"{folder.name}/{row.file_name}"
-    if not path.is_file():
-        return f"{where} is missing"
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return f"{where} is a link that leads outside the folder"
-    return None if file_digest(path) == row.sha256 else f"{where} is not the file of its row: the checksum differs"
+    try:
+        path = file_of(folder, row)
+        same = file_digest(path) == row.sha256
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{row.file_name} cannot be read: {error.strerror}"
+    return None if same else f"{path.relative_to(folder)} is not the file of its row: the checksum differs"
 
 
 def _check_scene(folder: Path, scene: Scene) -> list:
     "What is wrong with a scene's file."
-    if fault := _check_file(folder / "scenes", scene):
+    if fault := _check_file(folder, scene):
         return [fault]
     try:
-        size = read_image(folder / "scenes" / scene.file_name).shape[1::-1]
-    except InputError as error:
-        return [str(error)]
+        size = read_image(file_of(folder, scene)).shape[1::-1]
+    except Exception as error:
+        return [f"scenes/{scene.file_name}: {error}"]
     return (
         []
         if size == (scene.width, scene.height)
@@ -513,18 +597,21 @@ def check_collection(
             progress("checking", done, len(found["clips"]), {})
     for scene in found["scenes"]:
         faults += _check_scene(folder, scene)
-    for kind in ("clips", "scenes"):
-        named = {"metadata.jsonl"} | {
-            name for row in found[kind] for name in (row.file_name, getattr(row, "truth", "")) if name
-        }
-        faults += [
-            f"{kind}/{path.relative_to(folder / kind).as_posix()} stands in no row"
-            for path in sorted((folder / kind).rglob("*"))
-            if path.is_file()
-            and not path.name.startswith(".")
-            and path.relative_to(folder / kind).as_posix() not in named
-        ]
-    return faults
+    faults += [fault for kind in ("clips", "scenes") for fault in _strays(folder, kind, found[kind])]
+    return [printable(fault) for fault in faults]
+
+
+def _strays(folder: Path, kind: str, rows: list) -> Iterator[str]:
+    "Files that no row names."
+    named = {"metadata.jsonl"} | {name for row in rows for name in (row.file_name, getattr(row, "truth", "")) if name}
+    try:
+        place = path_inside(folder, kind, "folder")
+    except InputError:
+        return  # the table has told of it
+    for path in sorted(place.rglob("*")):
+        name = path.relative_to(place).as_posix()
+        if path.is_file() and not path.name.startswith(".") and name not in named:
+            yield f"{kind}/{name} stands in no row"
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #1c9ddd52

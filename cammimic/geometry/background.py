@@ -35,7 +35,6 @@ from cammimic.geometry.homography import (
     is_plausible,
     match_features,
     normalising_matrix,
-    velocities,
 )
 from cammimic.geometry.path import to_normalised, to_pixels
 
@@ -349,7 +348,7 @@ def _align_behind(frames: Frames, i: int, j: int, motions: list) -> PairEstimate
     held = cv2.dilate(held, np.ones((5, 5), np.uint8)) > 0
     if (given := frames.left_out(i)) is not None:
         held |= cv2.resize(given.astype(np.uint8), small, interpolation=cv2.INTER_NEAREST) > 0
-    if held.mean() > 0.85:
+    if held.mean() > 0.85 or _is_followed(frames, i, j, motions, ~held):
         return None
     first = pyramid(shrink(frames.frame(i), _SMALL_WIDTH), held)
     pair, normalised = align_pair(first, frames.layers(j), np.eye(3), most=4)
@@ -368,6 +367,21 @@ def _align_behind(frames: Frames, i: int, j: int, motions: list) -> PairEstimate
 
 
 # %% ../../nbs/1_geometry/10_background.ipynb #1c236d29
+def _is_followed(frames: Frames, i: int, j: int, motions: list, outside: np.ndarray) -> bool:
+    "Whether the picture outside of the matches clearly follows a motion, and agrees less 4 pixels beside it."
+    first, second = frames.thumbnail(i), frames.thumbnail(j)
+    scale = np.diag([first.shape[1] / frames.size[0], first.shape[0] / frames.size[1], 1])
+    seen = cv2.resize(outside.astype(np.uint8), first.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    away = 4 * match_limit(frames.size)
+    beside = [np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) for x, y in ((away, 0), (-away, 0), (0, away), (0, -away))]
+    for homography in motions:
+        losses = _picture_losses([homography, *(shift @ homography for shift in beside)], first, second, scale)
+        here, *there = losses[:, seen].mean(axis=1)
+        if min(there) > 1.6 * here:
+            return True
+    return False
+
+
 def _on_grid(grid: np.ndarray, homography: np.ndarray) -> np.ndarray:
     return cv2.perspectiveTransform(grid[:, None], homography)[:, 0]
 
@@ -449,17 +463,17 @@ def fit_homography(
     matrix, limit = normalising_matrix(size), match_limit(size) * 2 / size[0]
     points, goals = (cv2.perspectiveTransform(p[:, None].astype(np.float64), matrix)[:, 0] for p in (source, target))
     full = _gauss_newton(points, goals, to_normalised(start, size), 8, limit)
-    weights = _weights(points, goals, full, limit)
+    weights = _weights(goals - _mapped(points, full), limit)
     fits = {
         8: full,
         0: np.eye(3),
         **{count: _gauss_newton(points, goals, np.eye(3), count, limit, weights) for count in (2, 4, 6)},
     }
-    losses = {count: 1e-12 + weights @ (_residuals(points, goals, h) ** 2).sum(axis=1) for count, h in fits.items()}
+    losses = {count: 1e-12 + weights @ ((goals - _mapped(points, h)) ** 2).sum(axis=1) for count, h in fits.items()}
     num = 2 * weights.sum()
     count = min(fits, key=lambda c: num * math.log(losses[c] / num) + c * math.log(num))
-    slopes = velocities(_mapped(points, fits[count]))[:, :count]
-    information = np.einsum("n,nkd,nld->kl", weights, slopes, slopes)
+    slopes = _slopes(_mapped(points, fits[count]), count)
+    information = slopes.T @ (slopes * np.repeat(weights, 2)[:, None])
     covariance = (
         np.linalg.pinv(information, hermitian=True) * losses[count] / max(num - count, 1) if count else np.zeros((0, 0))
     )
@@ -472,12 +486,17 @@ def _mapped(points: np.ndarray, homography: np.ndarray) -> np.ndarray:
     return cv2.perspectiveTransform(points[:, None], homography)[:, 0]
 
 
-def _residuals(points, goals, homography) -> np.ndarray:
-    return goals - _mapped(points, homography)
+_FIELDS = GENERATORS.transpose(2, 1, 0).reshape(3, 24)
 
 
-def _weights(points, goals, homography, limit) -> np.ndarray:
-    squares = (_residuals(points, goals, homography) ** 2).sum(axis=1) / limit**2
+def _slopes(points: np.ndarray, count: int) -> np.ndarray:
+    "What `velocities` gives for the first `count` parameters, a row for each coordinate, shape (2 N, count)."
+    moved = (points @ _FIELDS[:2] + _FIELDS[2]).reshape(-1, 3, 8)[..., :count]
+    return (moved[:, :2] - points[..., None] * moved[:, 2:]).reshape(2 * len(points), count)
+
+
+def _weights(residuals: np.ndarray, limit: float) -> np.ndarray:
+    squares = (residuals**2).sum(axis=1) / limit**2
     return (squares < 4) / (1 + 4 * squares) ** 2
 
 
@@ -492,10 +511,12 @@ def _gauss_newton(
 ) -> np.ndarray:
     "Fit of the first `count` parameters; without weights they follow the residuals."
     for _ in range(8):
-        weight = _weights(points, goals, homography, limit) if weights is None else weights
-        slopes = velocities(_mapped(points, homography))[:, :count]
-        hessian = np.einsum("n,nkd,nld->kl", weight, slopes, slopes) + 1e-9 * np.eye(count)
-        step = np.linalg.solve(hessian, np.einsum("n,nkd,nd->k", weight, slopes, _residuals(points, goals, homography)))
+        mapped = _mapped(points, homography)
+        residuals = goals - mapped
+        weight = _weights(residuals, limit) if weights is None else weights
+        slopes = _slopes(mapped, count)
+        weighted = slopes * np.repeat(weight, 2)[:, None]
+        step = np.linalg.solve(slopes.T @ weighted + 1e-9 * np.eye(count), weighted.T @ residuals.ravel())
         homography = (np.eye(3) + np.tensordot(step, GENERATORS[:count], 1)) @ homography
         homography = homography / homography[2, 2]
         if np.abs(step).max() < 1e-7:

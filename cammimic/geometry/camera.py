@@ -37,25 +37,37 @@ MODELS = ("still", "similarity", "rotation", "homography")
 _FOCALS = np.array([0.7, 0.85, 1.0, 1.2, 1.45, 1.73, 2.1, 2.5, 3.0, 4.0, 5.5, 8.0, 12.0, 20.0])
 
 
+# %% ../../nbs/1_geometry/12_camera.ipynb #6b1fe648
+def _velocities(points: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    "Velocity of points (K, N, 2) under generators (K, n, 3, 3) of their own, shape (K, N, 2, n)."
+    fields = basis.transpose(0, 3, 2, 1).reshape(len(basis), 3, -1)
+    moved = (points @ fields[:, :2] + fields[:, 2:]).reshape(*points.shape[:2], 3, -1)
+    return moved[:, :, :2] - points[..., None] * moved[:, :, 2:]
+
+
 # %% ../../nbs/1_geometry/12_camera.ipynb #6c0d3e02
-def _as_turns(positions: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _diagonals(focals: np.ndarray) -> np.ndarray:
+    "Diagonals (f, f, 1) of cameras, shape (..., 3)."
+    return np.stack([focals, focals, np.ones_like(focals)], axis=-1)
+
+
+def _as_turns(positions: np.ndarray, focal: float | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Homographies that are nearly turns as exact ones, with their rotations and focal lengths."
-    start = np.diag([focal, focal, 1.0])
-    moved = positions @ start
+    start = _diagonals(np.broadcast_to(focal, len(positions)))[:, None]
+    moved = positions * start
     moved = moved * np.sign(np.linalg.det(moved))[:, None, None]
     norms = np.linalg.norm(moved, axis=2)
     focals = np.sqrt(norms[:, 0] * norms[:, 1]) / norms[:, 2]
-    rows = moved / np.stack([focals, focals, np.ones_like(focals)], axis=1)[:, :, None]
-    u, _, vt = np.linalg.svd(rows)
+    cameras = _diagonals(focals)[:, :, None]
+    u, _, vt = np.linalg.svd(moved / cameras)
     rotations = u @ vt
-    cameras = np.stack([np.diag([f, f, 1.0]) for f in focals])
-    result = cameras @ rotations @ np.linalg.inv(start)
+    result = cameras * rotations / start
     return result / result[:, 2:, 2:], rotations, focals
 
 
 def nearest_rotation(
     positions: np.ndarray,  # Homographies from the first frame, normalised, shape (K, 3, 3)
-    focal: float,  # Focal length of the first frame, in half-widths
+    focal: float | np.ndarray,  # Focal length of the first frame, in half-widths; or one for each homography
     *,
     aspect: float = 16 / 9,  # Width over height
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Homographies K_k R_k / K_0, rotations (K, 3, 3), focal lengths (K,)
@@ -65,14 +77,18 @@ def nearest_rotation(
     for _ in range(6):
         place, _ = _moved_grid(result, aspect)
         basis = turn_basis(focals)
-        slopes = np.einsum("kaij,knj->knai", basis, np.concatenate([place, np.ones_like(place[..., :1])], axis=-1))
-        slopes = slopes[..., :2] - place[:, :, None] * slopes[..., 2:]
-        hessian = np.einsum("knad,knbd->kab", slopes, slopes) + 1e-9 * np.eye(4)
-        gradient = np.einsum("knad,knd->ka", slopes, np.clip(goals - place, -0.5, 0.5))
-        move = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        moved = (np.eye(3) + np.einsum("ka,kaij->kij", np.clip(move, -0.3, 0.3), basis)) @ result
-        result, rotations, focals = _as_turns(moved, focal)
+        slopes = _velocities(place, basis).reshape(len(place), -1, 4)
+        misses = np.clip(goals - place, -0.5, 0.5).reshape(len(place), -1, 1)
+        across = slopes.transpose(0, 2, 1)
+        move = np.linalg.solve(across @ slopes + 1e-9 * np.eye(4), across @ misses)[..., 0]
+        result, rotations, focals = _as_turns(_stepped(result, move, basis), focal)
     return result, rotations, focals
+
+
+def _stepped(positions: np.ndarray, move: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    "Positions (K, 3, 3) after a step (K, n) along generators (K, n, 3, 3)."
+    step = np.clip(move, -0.3, 0.3)[:, None] @ basis.reshape(*basis.shape[:2], 9)
+    return (np.eye(3) + step.reshape(-1, 3, 3)) @ positions
 
 
 def _moved_grid(matrices: np.ndarray, aspect: float) -> tuple[np.ndarray, np.ndarray]:
@@ -103,12 +119,9 @@ def likely_focal(
     aspect: float,  # Width over height
 ) -> float:  # Half-widths
     "Focal length under which the homographies are most nearly turns; of several alike, the one nearest to 60 degrees."
-    errors = np.array(
-        [
-            np.minimum(_displaced(nearest_rotation(positions, f, aspect=aspect)[0], positions, aspect), 0.2).mean()
-            for f in _FOCALS
-        ]
-    )
+    every, focals = np.tile(positions, (len(_FOCALS), 1, 1)), np.repeat(_FOCALS, len(positions))
+    turned = nearest_rotation(every, focals, aspect=aspect)[0]
+    errors = np.minimum(_displaced(turned, every, aspect), 0.2).reshape(len(_FOCALS), -1).mean(axis=1)
     good = _FOCALS[errors <= 1.1 * errors.min() + 5e-4]
     return float(good[np.abs(np.log(good / 1.73)).argmin()])
 
@@ -151,46 +164,41 @@ def onto_model(
 # %% ../../nbs/1_geometry/12_camera.ipynb #7c2e9fe0
 @dataclass
 class _Stack:
-    "All matches of all links in one table."
+    "The matches of all links in one table, short links filled up."
 
-    source: np.ndarray  # (M, 2) normalised
+    source: np.ndarray  # (L, M, 2) normalised
     target: np.ndarray
-    first: np.ndarray  # (M,) numbers of frames
+    first: np.ndarray  # (L,) numbers of frames
     second: np.ndarray
-    link: np.ndarray  # (M,) number of the link
+    count: np.ndarray  # (L,) matches of each link
+    weight: np.ndarray  # (L, M): of each link's matches together its weight, 0 where filled up
 
     @classmethod
     def of(cls, links: list[Link], part: int | None = None) -> "_Stack":
         pick = slice(None) if part is None else slice(part, None, 2)
-        count = [len(link.source[pick]) for link in links]
-        return cls(
-            np.concatenate([link.source[pick] for link in links]),
-            np.concatenate([link.target[pick] for link in links]),
-            np.repeat([link.first for link in links], count),
-            np.repeat([link.second for link in links], count),
-            np.repeat(np.arange(len(links)), count),
-        )
+        count = np.array([len(link.source[pick]) for link in links])
+        source, target = np.zeros((2, len(links), count.max(), 2))
+        for k, link in enumerate(links):
+            source[k, : count[k]], target[k, : count[k]] = link.source[pick], link.target[pick]
+        first, second = np.array([(link.first, link.second) for link in links]).T
+        share = np.array([link.weight for link in links]) / np.maximum(count, 1)
+        weight = share[:, None] * (np.arange(count.max()) < count[:, None])
+        return cls(source, target, first, second, count, weight)
 
     def misses(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        "Where points end up, what they miss, and the matrices that took them."
-        between = (positions[self.second] @ np.linalg.inv(positions)[self.first]).astype(np.float64)
-        mapped = np.einsum("nij,nj->ni", between, np.c_[self.source, np.ones(len(self.source))])
-        depth = np.where(mapped[:, 2] > 1e-3, mapped[:, 2], 1e-3)
-        place = mapped[:, :2] / depth[:, None]
-        slopes = (between[:, :2, :2] - place[:, :, None] * between[:, 2:, :2]) / depth[:, None, None]
+        "Where points end up, what they miss, and the slopes of the maps that took them."
+        between = positions[self.second] @ np.linalg.inv(positions)[self.first]
+        mapped = self.source @ between[:, :, :2].transpose(0, 2, 1) + between[:, None, :, 2]
+        depth = np.where(mapped[..., 2:] > 1e-3, mapped[..., 2:], 1e-3)
+        place = mapped[..., :2] / depth
+        slopes = (between[:, None, :2, :2] - place[..., None] * between[:, None, 2:, :2]) / depth[..., None]
         return place, self.target - place, slopes
 
-    def link_errors(self, positions: np.ndarray, width: int) -> np.ndarray:
-        "Median error of each link, pixels."
-        distance = np.linalg.norm(self.misses(positions)[1], axis=1) * width / 2
-        return np.array([np.median(distance[self.link == k]) for k in range(self.link.max() + 1)])
-
-
-# %% ../../nbs/1_geometry/12_camera.ipynb #6b1fe648
-def _velocities(points: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    "Velocity of points under each one's own generators, shape (N, n, 2)."
-    moved = np.einsum("nkij,nj->nki", basis, np.c_[points, np.ones(len(points))])
-    return moved[..., :2] - points[:, None] * moved[..., 2:]
+    def medians(self, values: np.ndarray) -> np.ndarray:
+        "Median over each link of values (L, M)."
+        ordered = np.sort(np.where(self.weight > 0, values, np.inf), axis=1)
+        rows = np.arange(len(ordered))
+        return (ordered[rows, (self.count - 1) // 2] + ordered[rows, self.count // 2]) / 2
 
 
 # %% ../../nbs/1_geometry/12_camera.ipynb #861ade9b
@@ -211,43 +219,44 @@ def bundle_adjust(
     positions = onto_model(model, np.array(positions), focal)
     if model == "still" or not links:
         return positions
-    stack, num = _Stack.of(links, part), len(positions)
-    share = np.array([link.weight for link in links])[stack.link] / np.bincount(stack.link)[stack.link]
-    before = math.inf
+    stack, before = _Stack.of(links, part), math.inf
     for step in range(num_steps):
         soften = max(1.0, 8.0 * 0.5**step)
-        place, miss, slopes = stack.misses(positions)
-        distance = np.linalg.norm(miss, axis=1) * width / 2
-        medians = np.array([np.median(distance[stack.link == k]) for k in range(len(links))])
-        weight = share / np.maximum(1.0, distance / soften) / (1 + (medians[stack.link] / (4 * soften)) ** 2)
-        total = float((weight * distance**2).sum())
         basis = _basis(model, positions, focal)
-        count = basis.shape[1]
-        ahead = _velocities(place, basis[stack.second])
-        back = -np.einsum("nde,nke->nkd", slopes, _velocities(stack.source, basis[stack.first]))
-        both = np.concatenate([back, ahead], axis=1)
-        hessian, gradient = np.zeros((num, count, num, count)), np.zeros((num, count))
-        for k in range(len(links)):
-            mine = stack.link == k
-            weighted = both[mine] * weight[mine, None, None]
-            block = np.einsum("nkd,nld->kl", weighted, both[mine]).reshape(2, count, 2, count)
-            pull = np.einsum("nkd,nd->k", weighted, miss[mine]).reshape(2, count)
-            pair = (links[k].first, links[k].second)
-            for a in (0, 1):
-                gradient[pair[a]] += pull[a]
-                for b in (0, 1):
-                    hessian[pair[a], :, pair[b]] += block[a, :, b]
-        full = hessian.reshape(num * count, num * count)
-        diagonal = np.arange(num * count)
-        full[diagonal, diagonal] += 1e-9 + 1e-6 * full[diagonal, diagonal]
-        move = np.linalg.solve(full[count:, count:], gradient.ravel()[count:]).reshape(num - 1, count)
-        move = np.clip(move, -0.3, 0.3)
-        positions[1:] = (np.eye(3) + np.einsum("kn,knij->kij", move, basis[1:])) @ positions[1:]
+        move, total = _joint_step(stack, positions, basis, width, soften)
+        positions[1:] = _stepped(positions[1:], move, basis[1:])
         positions = onto_model(model, positions, focal)
         if soften == 1.0 and abs(before - total) < 1e-3 * before:
             break
         before = total
     return positions
+
+
+def _joint_step(
+    stack: _Stack, positions: np.ndarray, basis: np.ndarray, width: int, soften: float
+) -> tuple[np.ndarray, float]:
+    "One step of all positions but the first along their generators, shape (K-1, n), and the loss before it."
+    place, miss, slopes = stack.misses(positions)
+    distance = np.linalg.norm(miss, axis=-1) * width / 2
+    far = stack.medians(distance)[:, None] / (4 * soften)
+    weight = stack.weight / np.maximum(1.0, distance / soften) / (1 + far**2)
+    num, count = basis.shape[:2]
+    moving = _velocities(stack.source, basis[stack.first])
+    back = -(slopes[..., :1] * moving[:, :, :1] + slopes[..., 1:] * moving[:, :, 1:])
+    ahead = _velocities(place, basis[stack.second])
+    both = np.concatenate([back, ahead], axis=-1).reshape(len(place), -1, 2 * count)
+    weighted = (both * np.repeat(weight, 2, axis=1)[..., None]).transpose(0, 2, 1)
+    blocks = (weighted @ both).reshape(-1, 2, count, 2, count).transpose(0, 1, 3, 2, 4)
+    pull = (weighted @ miss.reshape(len(miss), -1, 1)).reshape(-1, 2, count)
+    hessian, gradient = np.zeros((num, num, count, count)), np.zeros((num, count))
+    ends = np.stack([stack.first, stack.second], axis=1)
+    np.add.at(hessian, (ends[:, :, None], ends[:, None, :]), blocks)
+    np.add.at(gradient, ends, pull)
+    full = hessian.transpose(0, 2, 1, 3).reshape(num * count, num * count)
+    diagonal = np.arange(num * count)
+    full[diagonal, diagonal] += 1e-9 + 1e-6 * full[diagonal, diagonal]
+    move = np.linalg.solve(full[count:, count:], gradient.ravel()[count:])
+    return move.reshape(num - 1, count), float((weight * distance**2).sum())
 
 
 # %% ../../nbs/1_geometry/12_camera.ipynb #ab835304
@@ -267,17 +276,17 @@ def fit_cameras(
     links: list[Link],  # Neighbours and far pairs
     size: tuple[int, int],  # (width, height) of the frames
 ) -> dict[str, CameraFit]:  # By model
-    "Every model fitted to half of the matches and tested on the other half, then fitted to all of them."
+    """Every model fitted to half of the matches and tested on the other half; the simplest that holds, the turn and the
+    homography then to all of them."""
     width, fits = size[0], {}
     focal = likely_focal(positions, size[0] / size[1])
     test = _Stack.of(links, 1)
     for model in MODELS:
         half = bundle_adjust(positions, links, width, model=model, focal=focal, part=0)
-        distance = np.linalg.norm(test.misses(half)[1], axis=1) * 288
-        means = [np.minimum(distance[test.link == k], 8.0).mean() for k in range(len(links))]
-        error = float(np.average(means, weights=[link.weight for link in links]))
+        distance = np.minimum(np.linalg.norm(test.misses(half)[1], axis=-1) * 288, 8.0)
+        error = float((test.weight * distance).sum() / test.weight.sum())
         fits[model] = CameraFit(model, half, error, focal if model == "rotation" else None)
-    for model in ("similarity", "rotation", "homography"):
+    for model in {simplest(fits).model, "rotation", "homography"} - {"still"}:
         fits[model] = replace(
             fits[model], positions=bundle_adjust(fits[model].positions, links, width, model=model, focal=focal)
         )

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from cammimic.core import InputError
+from cammimic.geometry.homography import inverted
 from cammimic.geometry.path import CameraPath, to_pixels
 from cammimic.geometry.video import centre_crop_box
 from cammimic.geometry.weak_video import iterate_weak_video
@@ -82,7 +83,7 @@ def average_along(
             share = np.float32(np.exp(-0.5 * ((k - j) / frames_averaged) ** 2))
             if share < 0.01:
                 continue
-            step = to_k @ np.linalg.inv(to_j)
+            step = to_k @ inverted(to_j)
             total += share * cv2.warpPerspective(frames[j], step, size, flags=cv2.INTER_CUBIC)
             weight += share * cv2.warpPerspective(ones, step, size, flags=cv2.INTER_CUBIC)
         result.append(total / np.maximum(weight, 0.1)[..., None])

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cammimic.core import InputError
+from cammimic.core import InputError, check_limit, printable
 from cammimic.geometry.homography import Features, detect_features, estimate_pair, match_features
-from cammimic.geometry.video import Video, probe_video, read_video
+from cammimic.geometry.video import Video, check_measurable, probe_video, read_windows
 
 
 # %% ../../nbs/1_geometry/05_cuts.ipynb #0a65f21c
@@ -368,15 +368,24 @@ def refuse_cuts(
     duration: float | None = None,  # Its length in seconds; None: to the end
 ) -> None:  # Nothing; raises `CutError`
     "Raise if a window of a clip has a cut or a transition, naming the stretch to take instead."
-    end = min(probe_video(path).duration, start + (math.inf if duration is None else duration))
-    begin, step, overlap = start, 30.0, 3.0
-    while begin < end:
-        length = end - begin if end - begin < step + 5 else step + overlap
-        video = read_video(path, start=begin, duration=length, max_side=160)
+    info = probe_video(path)
+    check_measurable(info.size, path)
+    end = min(info.duration, start + (math.inf if duration is None else duration))
+    check_limit("frames", int(((info.times >= start) & (info.times < end)).sum()), printable(str(path)))
+    windows = _windows(start, end)
+    for (begin, length), video in zip(windows, read_windows(path, windows, max_side=160, info=info), strict=True):
         breaks = find_breaks(video.frames, begin + video.times)
         if breaks:
             raise _cut_error(path, breaks, *_free_stretch(video, breaks, start, begin, min(begin + length, end)))
-        begin = end if length != step + overlap else begin + step
+
+
+def _windows(start: float, end: float) -> list[tuple[float, float]]:
+    "Start and length of windows of half a minute that overlap by 3 seconds."
+    step, overlap, begin, windows = 30.0, 3.0, start, []
+    while end - begin >= step + 5:
+        windows.append((begin, step + overlap))
+        begin += step
+    return [*windows, (begin, end - begin)]
 
 
 def _free_stretch(

@@ -19,6 +19,7 @@ __all__ = [
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -60,6 +61,14 @@ class Alignment:
     inside: np.ndarray  # Shape (H*W,), bool: pixels seen in both
 
 
+@lru_cache(maxsize=32)
+def _fields(size: tuple[int, int]) -> np.ndarray:
+    "Velocity of every pixel under each generator, shape (H*W, 8, 2); not to be written to."
+    y, x = np.mgrid[: size[1], : size[0]]
+    points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ normalising_matrix(size).T
+    return velocities(points[:, :2])
+
+
 def pyramid(
     frame: np.ndarray,  # Shape (H, W, 3), uint8, RGB
     ignored: np.ndarray | None = None,  # True on pixels that are not compared, shape (H, W); None compares all
@@ -70,12 +79,12 @@ def pyramid(
     while not layers or min(picture.shape[:2]) >= 10:
         smooth = cv2.GaussianBlur(picture, (0, 0), 0.7 if layers else 1.0)
         height, width = smooth.shape[:2]
-        matrix, (y, x) = normalising_matrix((width, height)), np.mgrid[:height, :width]
-        points = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ matrix.T
+        matrix = normalising_matrix((width, height))
         gradient = np.stack(
             [cv2.Sobel(smooth, cv2.CV_32F, *d, ksize=3, scale=width / 16) for d in ((1, 0), (0, 1))], axis=-1
         )
-        slopes = np.einsum("ncd,nkd->nck", gradient.reshape(-1, 3, 2), velocities(points[:, :2]))
+        along, field = gradient.reshape(-1, 3, 1, 2), _fields((width, height))[:, None]
+        slopes = along[..., 0] * field[..., 0] + along[..., 1] * field[..., 1]
         layers.append(
             Layer(
                 smooth,
@@ -170,7 +179,9 @@ def _best_shift(first: Layer, second: Layer) -> np.ndarray:
 def _align(first: list[Layer], second: list[Layer], before: np.ndarray, most: int = 8) -> tuple[Alignment | None, int]:
     "Best fit of two pyramids and the number of its parameters."
     middle = min(1, len(first) - 1)
-    starts = (np.eye(3), before, _best_shift(first[middle], second[middle]))
+    starts = [np.eye(3), _best_shift(first[middle], second[middle])]
+    if not np.array_equal(before, np.eye(3)):
+        starts.insert(1, before)
     fits = [_improve(first[-1], second[-1], compare_layers(first[-1], second[-1], start), 2) for start in starts]
     fit = min((f for f in fits if f), key=lambda f: f.cost, default=None)
     for a, b in list(zip(first, second, strict=False))[::-1]:
@@ -191,12 +202,9 @@ def _expected_error(layer: Layer, fit: Alignment, count: int) -> float:
     size = layer.picture.shape[1::-1]
     noise = float((fit.weights @ (fit.residuals**2).mean(axis=1)) / fit.weights.sum())
     hessian, _ = _normal_equations(layer, fit, count)
-    y, x = np.mgrid[: size[1], : size[0]]
-    points = (np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ layer.matrix.T)[fit.inside, :2]
-    fields = velocities(points)[:, :count] * fit.weights[:, None, None] ** 0.5
-    values, vectors = np.linalg.eigh(
-        hessian - 0.6 * noise * (size[0] / 2) ** 2 * np.einsum("nkd,nld->kl", fields, fields)
-    )
+    fields = _fields(size)[fit.inside, :count] * fit.weights[:, None, None] ** 0.5
+    across, down = fields[..., 0], fields[..., 1]
+    values, vectors = np.linalg.eigh(hessian - 0.6 * noise * (size[0] / 2) ** 2 * (across.T @ across + down.T @ down))
     return grid_error((vectors / np.maximum(values, 1e-6 * np.trace(hessian) + 1e-6)) @ vectors.T * noise / 0.25, size)
 
 

@@ -107,6 +107,16 @@ def _in_pixels(views: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return path / path[:, 2:, 2:]
 
 
+def _sideways(x: np.ndarray) -> np.ndarray:
+    "Places (x, 0), shape (..., 2)."
+    return np.stack([x, np.zeros_like(x)], axis=-1)
+
+
+def _window(picture: np.ndarray, views: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    "The largest part of a picture that frames of a size can see through views without leaving it."
+    return views_window(picture.shape[1::-1], views, aspect=size[0] / size[1])
+
+
 def _out_of_focus(picture: np.ndarray, sigma: float) -> np.ndarray:
     "Gaussian blur of any width; a wide one is done on a smaller picture."
     shrink = max(1.0, sigma / 4)
@@ -130,7 +140,7 @@ def object_before_blur(
     "A sharp object of 15 to 45 % of the frame, moving on its own before a background out of focus."
     views, _ = random_views(generator, num_frames)
     sigma = generator.uniform(*_BLURS[kind]) * size[0] / 576
-    window = views_window(pictures[0].shape[1::-1], views, aspect=size[0] / size[1])
+    window = _window(pictures[0], views, size)
     frames = render_views(_out_of_focus(pictures[0], sigma * window[2] / size[0]), views, size=size)
     objects = random_objects(generator, [pictures[1]], float(generator.uniform(0.15, 0.45)))
     frames, mask = paste_objects(frames, objects)
@@ -324,8 +334,7 @@ def _pan_course(generator: np.random.Generator) -> Callable[[np.ndarray], np.nda
     fastest, period, phase = generator.uniform(0.02, 0.05), generator.uniform(14, 24), generator.uniform(0, 2 * np.pi)
 
     def place(times):
-        x = 2 * fastest * period / (2 * np.pi) * np.sin(2 * np.pi * times / period + phase)
-        return np.stack([x, np.zeros_like(x)], -1)
+        return _sideways(2 * fastest * period / (2 * np.pi) * np.sin(2 * np.pi * times / period + phase))
 
     return place
 
@@ -354,7 +363,7 @@ def rolling_shutter(
     grid = _grid((2 * size[0], 2 * size[1]))
     late = readout * (np.arange(len(grid)) / (len(grid) - 1) - 0.5)  # Frames after the middle row, of each row
     dense = _translations(course(np.linspace(-0.5, num_frames - 0.5, 16 * num_frames)))
-    window = views_window(pictures[0].shape[1::-1], dense, aspect=size[0] / size[1])
+    window = _window(pictures[0], dense, size)
     frames = _sampled(pictures[0], window, (grid - course(k + late)[:, None] for k in range(num_frames)), size)
     truth = _in_pixels(_translations(course(np.arange(num_frames))), size)
     return HardCase(kind, frames, truth, "right or doubt", roll=0.0)
@@ -410,9 +419,9 @@ def whip_pan(
     for k in range(num_frames):
         times = k + 1 + np.linspace(-0.25, 0.25, 8 + round(200 * speeds[k : k + 2].max()))
         exposures.append(np.interp(times, np.arange(len(knots)), knots))
-    views = _translations(np.array([[places.mean(), 0] for places in exposures]))
+    views = _translations(_sideways(np.array([places.mean() for places in exposures])))
     wide = _panorama(pictures)
-    window = views_window(wide.shape[1::-1], _translations(knots[:, None] * [1, 0]), aspect=size[0] / size[1])
+    window = _window(wide, _translations(_sideways(knots)), size)
     frames = np.stack([_smeared(wide, window, places, size) for places in exposures])
     return HardCase("whip pan", frames, _in_pixels(views, size), "right or doubt")
 
@@ -572,7 +581,7 @@ def returning(
     amount = np.sin(np.pi * np.linspace(0, 1, num_frames))
     sign = generator.choice([-1, 1])
     if kind == "pan and back":
-        views = _translations(np.stack([sign * 0.6 * amount, np.zeros(num_frames)], -1))
+        views = _translations(_sideways(sign * 0.6 * amount))
     else:
         views = np.stack([np.diag([z, z, 1.0]) for z in 1.5 ** (sign * amount)])
     return HardCase(kind, render_views(pictures[0], views, size=size), _in_pixels(views, size), "right")
@@ -605,10 +614,10 @@ def barrel(
 ) -> HardCase:  # The path is the least-squares homography of the exact flow; the camera's roll is 0
     "A steady pan of 1 to 3 % of the width a frame, through a lens with barrel distortion."
     k1, speed = _LENSES[kind], generator.choice([-1, 1]) * generator.uniform(0.02, 0.06)
-    places = np.stack([speed * (np.arange(num_frames) - (num_frames - 1) / 2), np.zeros(num_frames)], -1)
+    places = _sideways(speed * (np.arange(num_frames) - (num_frames - 1) / 2))
     ideal, corner = _undistorted(_grid((2 * size[0], 2 * size[1])), k1), 1 + k1 * (1 + (size[1] / size[0]) ** 2)
     reach = _translations(places) @ np.diag([1 / corner, 1 / corner, 1])
-    window = views_window(pictures[0].shape[1::-1], reach, aspect=size[0] / size[1])
+    window = _window(pictures[0], reach, size)
     frames = _sampled(pictures[0], window, (ideal - place for place in places), size)
     start = _grid((25, round(25 * size[1] / size[0]))).reshape(-1, 2)
     end = _distorted(_undistorted(start, k1) + [speed, 0], k1)
@@ -664,7 +673,7 @@ def _water(picture: np.ndarray, generator: np.random.Generator, size: tuple[int,
             ripple = 0.012 * np.sin(grid @ waves + k * pace + phase)
             moved = np.stack([x - speed * near * (k - num_frames / 2), y], -1) + ripple
             clip.append(moved * 0.7)
-        window = views_window(picture.shape[1::-1], np.eye(3)[None], aspect=size[0] / size[1])
+        window = _window(picture, np.eye(3)[None], size)
         clips.append(_sampled(picture, window, iter(clip), size))
         picture = picture[:, ::-1]
     return cv2.addWeighted(clips[0], 0.6, clips[1], 0.4, 0)

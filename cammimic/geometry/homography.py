@@ -5,6 +5,8 @@
 # %% auto #0
 __all__ = [
     "GENERATORS",
+    "inverted",
+    "warp_picture",
     "moving_clip",
     "Features",
     "detect_features",
@@ -27,6 +29,63 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+# %% ../../nbs/1_geometry/03_homography.ipynb #f9524aeb
+_NEAR = 10  # Sizes of the picture that OpenCV may fold a coordinate over
+
+
+def _is_near(to_picture: np.ndarray, size: tuple, shape: tuple) -> bool:
+    "Whether all of the result lies before the camera and near the picture."
+    corners = np.array([[x, y, 1] for x in (0, size[0]) for y in (0, size[1])], np.float64)
+    across, down, depth = np.asarray(to_picture, np.float64) @ corners.T
+    with np.errstate(all="ignore"):
+        far = max(np.abs(across / depth).max() / shape[1], np.abs(down / depth).max() / shape[0])
+    return bool(far <= _NEAR and (depth.min() > 0 or depth.max() < 0))
+
+
+def _folded(places: np.ndarray, count: int) -> np.ndarray:
+    "Coordinates of a line of pixels mirrored at both ends, taken back into it; float32."
+    around = np.mod(np.clip(np.nan_to_num(places), -1e9, 1e9) + 0.5, 2 * count)
+    return (np.minimum(around, 2 * count - around) - 0.5).astype(np.float32)
+
+
+def _mirrored(picture: np.ndarray, to_picture: np.ndarray, rows: np.ndarray, width: int) -> np.ndarray:
+    "Some rows of a warp with a mirrored border, for any homography."
+    place = np.stack([*np.meshgrid(np.arange(width), rows), np.ones((len(rows), width))]).astype(np.float64)
+    with np.errstate(all="ignore"):
+        across, down, depth = np.einsum("ij,jhw->ihw", to_picture, place)
+        x, y = _folded(across / depth, picture.shape[1]), _folded(down / depth, picture.shape[0])
+    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def inverted(
+    homographies: np.ndarray,  # Finite, shape (..., 3, 3)
+) -> np.ndarray:  # The same shape
+    "Inverse homographies; where rounding left none, the pseudo-inverse."
+    try:
+        return np.linalg.inv(homographies)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(homographies)
+
+
+def warp_picture(
+    picture: np.ndarray,  # Shape (H, W) or (H, W, C)
+    homography: np.ndarray,  # In pixels, from the picture to the result, shape (3, 3)
+    size: tuple[int, int],  # (width, height) of the result
+    *,
+    border: int = cv2.BORDER_CONSTANT,  # OpenCV's rule for what lies outside: constant, replicate or reflect
+    inverse: bool = False,  # The homography is from the result to the picture
+) -> np.ndarray:  # The size asked for
+    "Bilinear warp whose time does not depend on the homography."
+    if border not in (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT):
+        raise ValueError(f"the border must be constant, replicate or reflect, got {border}")
+    if border == cv2.BORDER_REFLECT:
+        to_picture = homography if inverse else inverted(homography)
+        if not _is_near(to_picture, size, picture.shape):
+            blocks = np.array_split(np.arange(size[1]), -(-size[0] * size[1] // 1_000_000))
+            return np.concatenate([_mirrored(picture, to_picture, rows, size[0]) for rows in blocks if len(rows)])
+    flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if inverse else 0)
+    return cv2.warpPerspective(picture, homography, size, flags=flags, borderMode=border)
+
 
 # %% ../../nbs/1_geometry/03_homography.ipynb #943d429c
 def _film(image: np.ndarray, to_frame: list, size: tuple, *, noise: float, seed: int) -> np.ndarray:
@@ -34,10 +93,7 @@ def _film(image: np.ndarray, to_frame: list, size: tuple, *, noise: float, seed:
     generator, grow = np.random.default_rng(seed), 4
     finer = np.array([[grow, 0, (grow - 1) / 2], [0, grow, (grow - 1) / 2], [0, 0, 1]])
     wide = [
-        cv2.warpPerspective(
-            image, finer @ h, (size[0] * grow, size[1] * grow), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
-        )
-        for h in to_frame
+        warp_picture(image, finer @ h, (size[0] * grow, size[1] * grow), border=cv2.BORDER_REFLECT) for h in to_frame
     ]
     frames = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in wide]).astype(np.float32)
     return np.clip(frames + generator.normal(size=frames.shape) * noise + 0.5, 0, 255).astype(np.uint8)

@@ -12,12 +12,25 @@ import os
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from platformdirs import user_cache_dir
+from pydantic import BaseModel, ConfigDict, Field
 
-from cammimic.core import InputError, atomic_path, digest, file_digest
+from cammimic.core import (
+    InputError,
+    atomic_path,
+    check_limit,
+    checked,
+    digest,
+    file_digest,
+    file_inside,
+    printable,
+    read_json,
+    to_json,
+)
 from cammimic.geometry.background import Frames, match_limit
 from cammimic.geometry.camera import (
     COMPONENTS,
@@ -47,7 +60,7 @@ from cammimic.geometry.robust import (
     read_mask,
     sized_masks,
 )
-from cammimic.geometry.video import Video, probe_video, read_video
+from cammimic.geometry.video import Video, check_measurable, probe_video, read_video
 
 # %% ../../nbs/1_geometry/14_measure.ipynb #e95fb49c
 _SIDE, _MOST, _COARSE, _FINEST = 480, 600, 24, 64  # pixels; frames read, measured at first, and measured at most
@@ -118,7 +131,7 @@ class Measurement:
 
 
 # %% ../../nbs/1_geometry/14_measure.ipynb #e8099976
-_VERSION, _KEPT, _LARGEST = 1, 200, 20_000_000  # of the format; files kept; bytes of one
+_VERSION, _KEPT, _LARGEST = 2, 200, 20_000_000  # of the format; files kept; bytes of one
 
 
 # %% ../../nbs/1_geometry/14_measure.ipynb #daafdcee
@@ -130,14 +143,14 @@ def cache_folder() -> Path:  # CAMMIMIC_CACHE, or the user's cache folder
 # %% ../../nbs/1_geometry/14_measure.ipynb #85921bb1
 def _read_kept(key: str) -> Measurement | None:
     "A kept measurement; None where there is none, or it is damaged."
-    place = cache_folder() / f"{key}.json"
     try:
+        place = file_inside(cache_folder(), f"{key}.json")
         if place.stat().st_size > _LARGEST:
             return None
-        found = _from_dict(json.loads(place.read_text()))
+        found = _from_dict(read_json(place))
         os.utime(place)
         return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
+    except (OSError, ValueError):
         return None
 
 
@@ -146,7 +159,7 @@ def _keep(key: str, found: Measurement) -> None:
     "Keep a measurement, and only the 200 used last; a folder that cannot be written to is no error."
     try:
         with atomic_path(cache_folder() / f"{key}.json", (".json",)) as part:
-            part.write_text(json.dumps(_to_dict(found)))
+            part.write_text(to_json(_to_dict(found)))
         kept = sorted(cache_folder().glob("*.json"), key=lambda p: p.stat().st_mtime)
         for place in kept[:-_KEPT]:
             place.unlink(missing_ok=True)
@@ -162,40 +175,82 @@ def _to_dict(found: Measurement) -> dict:
     return dict(
         {name: getattr(found, name) for name in names},
         paths={name: path.to_dict() for name, path in found.paths.items()},
-        pairs=[dict(vars(p), homography=None if p.homography is None else p.homography.tolist()) for p in found.pairs],
+        pairs=[_pair_to_dict(pair) for pair in found.pairs],
         masks=dict(shape=found.masks.shape, bits=masks),
     )
+
+
+def _pair_to_dict(pair: PairEstimate) -> dict:
+    "A pair as JSON holds it; an error without a bound is not known."
+    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in vars(pair).items()}
+    return dict(finite, homography=None if pair.homography is None else pair.homography.tolist())
+
+
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Positive = Annotated[float, Field(ge=0)]
+_Side = Annotated[int, Field(ge=1, le=2**17)]
+_Row = tuple[float, float, float]
+
+
+class _PairFile(BaseModel):
+    "A pair as a file has it."
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    homography: tuple[_Row, _Row, _Row] | None
+    num_matches: _Count
+    num_inliers: _Count
+    error: _Positive | None
+    reliable: bool
+    uncertainty: _Positive | None
+    model: Annotated[str, Field(max_length=20)]
+    explained: Annotated[float, Field(ge=0, le=1)] | None
+
+
+class _MasksFile(BaseModel):
+    "Masks as a file has them."
+
+    model_config = ConfigDict(extra="forbid")
+    shape: tuple[_Side, _Side, _Side]
+    bits: str
+
+
+class _MeasurementFile(BaseModel):
+    "A measurement as a file has it."
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    size: tuple[_Side, _Side]
+    measured: tuple[_Side, _Side]
+    paths: Annotated[dict[Literal["best", "rotation", "homography"], dict[str, Any]], Field(min_length=3, max_length=3)]
+    residuals: dict[Annotated[str, Field(max_length=20)], _Positive]
+    model: Annotated[str, Field(max_length=20)]
+    focal: Annotated[float, Field(gt=0)]
+    pairs: Annotated[list[_PairFile], Field(min_length=1)]
+    steps: list[_Count]
+    moments: list[_Count]
+    estimator: Literal["robust", "dense", "sift-ransac"]
+    masks: _MasksFile
 
 
 # %% ../../nbs/1_geometry/14_measure.ipynb #be08f896
 def _from_dict(values: dict) -> Measurement:
     "A measurement from its JSON form."
-    shape = [int(n) for n in values["masks"]["shape"]]
-    bits = np.frombuffer(b64decode(values["masks"]["bits"], validate=True), np.uint8)
-    count = math.prod(shape)
-    if len(shape) != 3 or not 0 < count <= 8 * len(bits):
+    kept = checked(_MeasurementFile, values, name="the kept measurement")
+    bits, count = np.frombuffer(b64decode(kept.masks.bits, validate=True), np.uint8), math.prod(kept.masks.shape)
+    if count > 8 * len(bits):
         raise ValueError("damaged masks")
-    pairs = [
-        PairEstimate(**dict(p, homography=None if p["homography"] is None else np.array(p["homography"], np.float64)))
-        for p in values["pairs"]
-    ]
-    paths = {name: CameraPath.from_dict(values["paths"][name]) for name in ("best", "rotation", "homography")}
-    steps, at = ([int(n) for n in values[name]] for name in ("steps", "moments"))
-    if len(steps) != len(pairs) + 1 or len(at) != shape[0] or steps[-1] != paths["best"].num_frames - 1:
+    paths = {name: CameraPath.from_dict(path) for name, path in kept.paths.items()}
+    times, (frames, *_) = paths["best"].times, kept.masks.shape
+    if not all(np.array_equal(path.times, times) for path in paths.values()) or "rotation" not in kept.residuals:
+        raise ValueError("damaged paths")
+    for numbers, length in ((kept.steps, len(kept.pairs) + 1), (kept.moments, frames)):
+        if len(numbers) != length or numbers != sorted({*numbers}) or numbers[-1] > len(times) - 1:
+            raise ValueError("damaged numbers of frames")
+    if kept.steps[-1] != len(times) - 1:
         raise ValueError("damaged numbers of frames")
-    return Measurement(
-        tuple(int(n) for n in values["size"]),
-        tuple(int(n) for n in values["measured"]),
-        paths,
-        {name: float(error) for name, error in values["residuals"].items()},
-        str(values["model"]),
-        float(values["focal"]),
-        pairs,
-        steps,
-        np.unpackbits(bits, count=count).reshape(shape).astype(bool),
-        at,
-        str(values["estimator"]),
-    )
+    pairs = [pair.model_dump() for pair in kept.pairs]
+    pairs = [PairEstimate(**dict(p, homography=p["homography"] and np.array(p["homography"]))) for p in pairs]
+    masks = np.unpackbits(bits, count=count).reshape(kept.masks.shape).astype(bool)
+    return Measurement(**dict(kept, paths=paths, pairs=pairs, masks=masks))
 
 
 # %% ../../nbs/1_geometry/14_measure.ipynb #b5e4a0b8
@@ -230,8 +285,10 @@ def measure_file(
 def _read_stretch(path: str | Path, start: float, duration: float | None) -> tuple[Video, tuple[int, int]]:
     "At most 600 frames of a stretch without a cut, 480 pixels on the longer side, and the size of the file."
     info = probe_video(path)
+    check_measurable(info.size, path)
     end = math.inf if duration is None else start + duration
     count = int(((info.times >= start - 1e-6) & (info.times < end - 1e-6)).sum())
+    check_limit("frames", count, printable(str(path)))
     video = read_video(path, _MOST if count > _MOST else None, start=start, duration=duration, max_side=_SIDE)
     if count > _MOST or find_cuts(video.frames, video.times):
         refuse_cuts(path, start=start, duration=duration)

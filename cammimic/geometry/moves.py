@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 
-from cammimic.core import InputError
+from cammimic.core import InputError, check_limit, quoted
+from cammimic.geometry.homography import inverted
 from cammimic.geometry.path import CameraPath, matrix_exp, matrix_log
 from cammimic.geometry.render import EASINGS, camera_rotation, path_of_views, view_homography
 
@@ -56,7 +57,7 @@ def reverse(
     "The motion backwards."
     return replace(
         self,
-        homographies=np.linalg.inv(self.homographies[::-1]),
+        homographies=inverted(self.homographies[::-1]),
         times=self.times[0] + self.times[-1] - self.times[::-1],
         reliable=self.reliable[::-1],
     )
@@ -71,7 +72,8 @@ def amplify(
     if not np.isfinite(factor):
         raise InputError(f"the amplitude must be a number, got {factor}")
     try:
-        return replace(self, homographies=matrix_exp(factor * matrix_log(self.homographies)))
+        with np.errstate(all="ignore"):
+            return replace(self, homographies=matrix_exp(factor * matrix_log(self.homographies))).check()
     except (InputError, ValueError, FloatingPointError) as error:
         raise InputError(f"the motion times {factor:g} turns too far for a picture; use a smaller amplitude") from error
 
@@ -111,22 +113,25 @@ def smooth(
     "The motion without its shaking; the way from first to last frame stays the same."
     if not (np.isfinite(seconds) and seconds >= 0):
         raise InputError(f"the smoothing must be 0 or more seconds, got {seconds}")
+    check_limit("smooth", seconds, "the smoothing")
     path = self.resample(self.num_frames)
     if seconds == 0:
         return path
-    count, width = len(path.homographies), seconds * (path.num_frames - 1) / path.duration
-    offset = np.arange(count)
+    count = len(path.homographies)
+    width = min(seconds * count / path.duration, 4 * count)  # wider is the plain mean, to all digits
+    speeds = matrix_log(path.homographies).reshape(count, 9)
+    mirrored = np.concatenate([speeds, speeds[::-1]])
+    weights = np.fft.rfft(_bell(width, 2 * count))[:, None]
+    averaged = np.fft.irfft(np.fft.rfft(mirrored, axis=0) * weights, n=2 * count, axis=0)[:count]
+    return replace(path, homographies=matrix_exp(averaged.reshape(count, 3, 3)))
 
-    def bell(at):
-        return np.exp(-0.5 * (at / width) ** 2)
 
-    kernel = sum(
-        bell(offset[:, None] - mirrored)
-        for turn in range(-int(3 * width / count) - 2, int(3 * width / count) + 3)
-        for mirrored in (offset + 2 * turn * count, 2 * turn * count - 1 - offset)
-    )
-    kernel = kernel / kernel.sum(1, keepdims=True)  # reflected at both ends: rows and columns sum to 1
-    return replace(path, homographies=matrix_exp(np.einsum("ij,jkl->ikl", kernel, matrix_log(path.homographies))))
+def _bell(width: float, period: int) -> np.ndarray:
+    "A Gaussian of that many frames, wound about a period; sums to 1, shape (period,)."
+    turns = np.arange(-int(7 * width / period) - 1, int(7 * width / period) + 2)
+    with np.errstate(over="ignore"):
+        bell = np.exp(-0.5 * ((np.arange(period) + period * turns[:, None]) / width) ** 2).sum(0)
+    return bell / bell.sum()
 
 
 @patch
@@ -154,7 +159,9 @@ MOTION_WORDS = {
     "dolly-zoom-out": ("zoom", -1, 1.3),
 }
 MOTION_FOV = 50.0  # Horizontal field of view that motions in words are filmed with, in degrees
-_TERM = re.compile(r"(?P<name>[a-z-]+)(?:\s+(?P<amount>[0-9]*\.?[0-9]+)(?P<unit>%|deg|x)?)?(?:\s+(?P<curve>[a-z-]+))?")
+_TERM = re.compile(
+    r"(?P<name>[a-z-]+)(?:\s+(?P<amount>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?P<unit>%|deg|x)?)?(?:\s+(?P<curve>[a-z-]+))?"
+)
 _MOST = dict(yaw=60, pitch=50, zoom=8, roll=170, hand=10)  # Degrees, ratio, degrees, % of the width
 
 
@@ -176,27 +183,29 @@ def parse_term(
     found = _TERM.fullmatch(words.strip().lower())
     if found is None or found["name"] not in MOTION_WORDS:
         raise InputError(
-            f'unknown motion {words.strip()!r}; write NAME [AMOUNT] [CURVE], such as "zoom-in 1.3 ease"; names: '
+            f'unknown motion {quoted(words.strip())}; write NAME [AMOUNT] [CURVE], such as "zoom-in 1.3 ease"; names: '
             f"{', '.join(MOTION_WORDS)}"
         )
     curve = found["curve"] or "linear"
     if curve not in EASINGS:
-        raise InputError(f"unknown curve {curve!r} in {words.strip()!r}; choose from {', '.join(EASINGS)}")
+        raise InputError(f"unknown curve {quoted(curve)} in {quoted(words.strip())}; choose from {', '.join(EASINGS)}")
     if MOTION_WORDS[found["name"]] is None:
         return MotionTerm(None, 0.0, curve)
     axis, sign, usual = MOTION_WORDS[found["name"]]
     amount, unit = float(found["amount"] or usual), found["unit"] or dict(zoom="x", roll="deg").get(axis, "%")
     if unit not in dict(zoom="x", roll=("deg",), hand="%").get(axis, ("%", "deg")):
-        raise InputError(f"the amount of {found['name']!r} in {words.strip()!r} cannot be in {unit}")
+        raise InputError(f"the amount of {found['name']!r} in {quoted(words.strip())} cannot be in {unit}")
     if axis == "zoom" and amount < 1:
-        raise InputError(f"a zoom is 1 or more, got {amount:g} in {words.strip()!r}; zoom-out makes things smaller")
+        raise InputError(
+            f"a zoom is 1 or more, got {amount:g} in {quoted(words.strip())}; zoom-out makes things smaller"
+        )
     if axis in ("yaw", "pitch") and unit == "%":
         amount = np.degrees(
             np.arctan(2 * amount / 100 * np.tan(np.radians(MOTION_FOV) / 2) / (aspect if axis == "pitch" else 1.0))
         )
     if amount > _MOST[axis]:
         raise InputError(
-            f"{words.strip()!r} is more than a picture can show: at most {_MOST[axis]}"
+            f"{quoted(words.strip())} is more than a picture can show: at most {_MOST[axis]}"
             + dict(zoom="", hand="%").get(axis, " degrees")
         )
     return MotionTerm(axis, sign * float(np.log(amount) if axis == "zoom" else amount), curve)
@@ -218,6 +227,29 @@ def _shake(times: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return shake - shake[0]
 
 
+def _check_duration(duration: float) -> None:
+    "Refuse what is no time."
+    if not (np.isfinite(duration) and duration > 0):
+        raise InputError(f"the duration must be positive, got {duration}")
+    check_limit("seconds", duration, "the duration")
+
+
+def _camera(steps: list[list[MotionTerm]], times: np.ndarray, *, duration: float, seed: int) -> dict[str, np.ndarray]:
+    "Yaw, pitch and roll in degrees and logarithm of the zoom at shares of the time, (F,) each."
+    generator = np.random.default_rng(seed)
+    camera = {axis: np.zeros(len(times)) for axis in ("yaw", "pitch", "roll", "zoom")}
+    for k, step in enumerate(steps):
+        for term in step:
+            way = (len(steps) * times - k).clip(0, 1)
+            if term.axis == "hand":
+                degrees = np.degrees(2 * np.tan(np.radians(MOTION_FOV) / 2) * term.amount / 100)
+                for axis, share in dict(yaw=1.0, pitch=1.0, roll=0.6).items():
+                    camera[axis] += share * degrees * _shake(way * duration / len(steps), generator)
+            elif term.axis:
+                camera[term.axis] += term.amount * shares_of(term.curve, way)
+    return camera
+
+
 def motion_from_words(
     words: str,  # Such as "pan-right 20% + zoom-in 1.2 ease then static"
     *,
@@ -227,26 +259,32 @@ def motion_from_words(
     seed: int = 0,  # Of the shake of `handheld`
 ) -> CameraPath:  # The path of a camera that turns and zooms so
     "A motion without a clip."
-    if not (np.isfinite(duration) and duration > 0):
-        raise InputError(f"the duration must be positive, got {duration}")
+    check_limit("words", len(words), "the motion in words")
+    _check_duration(duration)
     if num_frames < 2:
         raise InputError(f"a camera path needs at least 2 frames, got {num_frames}")
+    check_limit("frames", num_frames, "the motion in words")
     steps = [
         [parse_term(term, aspect=aspect) for term in step.split("+")] for step in re.split(r"\bthen\b", words.lower())
     ]
-    s, generator = np.linspace(0, 1, num_frames), np.random.default_rng(seed)
-    camera = {axis: np.zeros(num_frames) for axis in ("yaw", "pitch", "roll", "zoom")}
-    for k, step in enumerate(steps):
-        for term in step:
-            way = (len(steps) * s - k).clip(0, 1)
-            if term.axis == "hand":
-                degrees = np.degrees(2 * np.tan(np.radians(MOTION_FOV) / 2) * term.amount / 100)
-                for axis, share in dict(yaw=1.0, pitch=1.0, roll=0.6).items():
-                    camera[axis] += share * degrees * _shake(way * duration / len(steps), generator)
-            elif term.axis:
-                camera[term.axis] += term.amount * shares_of(term.curve, way)
+    # asked for few frames, it is looked at in more: a wide turn is no leap
+    for count in sorted({num_frames, max(num_frames, 50)}, reverse=True):
+        camera = _camera(steps, np.linspace(0, 1, count), duration=duration, seed=seed)
+        if np.abs(camera["zoom"]).max() > np.log(_MOST_ZOOM):
+            raise InputError(f"{quoted(words)} zooms by more than {_MOST_ZOOM:,} in all; take less")
+        path = CameraPath(path_of_views(_views(camera)), duration * np.linspace(0, 1, count), aspect)
+        if count >= 50:
+            path.check()
+    return path
+
+
+_MOST_ZOOM = 1000  # Of a whole phrase
+
+
+def _views(camera: dict[str, np.ndarray]) -> np.ndarray:
+    "From the picture to what the camera sees, shape (F, 3, 3)."
     half = np.tan(np.radians(MOTION_FOV) / 2)
-    views = np.stack(
+    return np.stack(
         [
             view_homography(
                 np.eye(3),
@@ -257,7 +295,6 @@ def motion_from_words(
             for yaw, pitch, roll, zoom in zip(*camera.values(), strict=False)
         ]
     )
-    return CameraPath(path_of_views(views), duration * s, aspect)
 
 
 # %% ../../nbs/1_geometry/17_moves.ipynb #aa00e002
@@ -289,7 +326,9 @@ class MotionChange:
         self,
         path: CameraPath,  # Any motion
     ) -> CameraPath:  # At as many evenly spaced frames
-        "The motion, changed."
+        "The motion, changed; `InputError` where that is more than a picture can follow."
+        if self == MotionChange():
+            return path
         count = path.num_frames
         if self.smooth:
             path = path.smooth(self.smooth)
@@ -301,7 +340,7 @@ class MotionChange:
             path = path.ease(self.curve)
         if self.loop:
             path = path.loop().resample(count)
-        return path if self.speed == 1 else path.stretch(self.speed)
+        return (path if self.speed == 1 else path.stretch(self.speed)).check()
 
 
 def read_motion(
@@ -313,6 +352,8 @@ def read_motion(
     seed: int = 0,  # Of a shaking hand
 ) -> CameraPath:  # The motion at evenly spaced times
     "A motion of a file or of words."
+    if duration is not None:
+        _check_duration(duration)
     if not str(motion).lower().endswith(".json"):
         duration = 2.0 if duration is None else duration
         return motion_from_words(

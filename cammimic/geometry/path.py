@@ -6,24 +6,42 @@
 __all__ = ["CURVES", "LABELS", "to_normalised", "to_pixels", "matrix_log", "matrix_exp", "Verdict", "CameraPath"]
 
 # %% ../../nbs/1_geometry/06_path.ipynb #3738d7e1
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastcore.basics import patch
+from pydantic import BaseModel, ConfigDict, Field
 
-from cammimic.core import PALETTE, InputError, atomic_path
+from cammimic.core import (
+    LIMITS,
+    PALETTE,
+    InputError,
+    atomic_path,
+    check_limit,
+    checked,
+    printable,
+    quoted,
+    read_json,
+    to_json,
+)
 from cammimic.geometry.dense import estimate_homographies
-from cammimic.geometry.homography import PairEstimate, normalising_matrix
+from cammimic.geometry.homography import PairEstimate, inverted, normalising_matrix
 from cammimic.geometry.video import Video
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #d105704b
 def _unit(homographies: np.ndarray) -> np.ndarray:
-    "Homographies scaled to h33 = 1."
-    return homographies / homographies[..., 2:, 2:]
+    "Homographies scaled to h33 = 1, where the horizon goes through the centre nearly so."
+    least = 1e-12 * np.abs(homographies[..., 2:, :]).max(-1, keepdims=True)
+    depth = homographies[..., 2:, 2:]
+    depth = np.where(np.abs(depth) < least, np.copysign(least, depth), depth)
+    with np.errstate(all="ignore"):
+        unit = homographies / depth
+    unit[..., 2, 2] = 1.0
+    return unit
 
 
 def to_normalised(
@@ -48,6 +66,7 @@ def to_pixels(
 _HALVINGS = 6
 
 
+@np.errstate(all="ignore")
 def matrix_log(
     homographies: np.ndarray,  # Shape (..., 3, 3)
 ) -> np.ndarray:  # Shape (..., 3, 3), trace zero
@@ -80,6 +99,7 @@ def _square_root(matrices: np.ndarray) -> np.ndarray:
     return root
 
 
+@np.errstate(all="ignore")
 def matrix_exp(
     generators: np.ndarray,  # Shape (..., 3, 3)
 ) -> np.ndarray:  # Shape (..., 3, 3), h33 = 1
@@ -139,12 +159,16 @@ class CameraPath:
             )
         if not (np.isfinite(self.times).all() and (np.diff(self.times) > 0).all()):
             raise InputError("the times of a camera path must ascend")
+        if not 1e-6 <= self.duration <= LIMITS["seconds"].most:
+            raise InputError(f"a camera path takes a microsecond to a million seconds, got {self.duration:g} s")
         if not (math.isfinite(self.aspect) and self.aspect > 0):
             raise InputError(f"the aspect ratio of a camera path must be positive, got {self.aspect:g}")
         if not (np.isfinite(self.homographies).all() and (self.homographies[:, 2, 2] != 0).all()):
             raise InputError("the homographies of a camera path must be finite, h33 not zero")
         self.homographies = _unit(self.homographies)
-        if not (np.linalg.det(self.homographies) > 0).all():
+        with np.errstate(all="ignore"):
+            volume = np.linalg.det(self.homographies)
+        if not (volume > 0).all():
             raise InputError("a homography of the camera path flips or flattens the picture")
 
     @property
@@ -168,6 +192,7 @@ def identity(
     "Path of a camera that stands still."
     if num_frames < 2:
         raise InputError(f"a camera path needs at least 2 frames, got {num_frames}")
+    check_limit("frames", num_frames, "the camera path")
     return cls(np.tile(np.eye(3), (num_frames - 1, 1, 1)), np.linspace(0, duration, num_frames), aspect)
 
 
@@ -228,7 +253,63 @@ def cumulative(
     chain = [np.eye(3)]
     for homography in self.homographies:
         chain.append(_unit(homography @ chain[-1]))
-    return _unit(np.stack(chain) @ np.linalg.inv(chain[index]))
+    positions = np.stack(chain)
+    if not (_size(positions) < _FARTHEST and _size(_inverse(positions)) < _FARTHEST):
+        raise InputError(
+            "the camera path leads too far from its first frame to be computed: take a shorter part, or less of the "
+            "motion"
+        )
+    return _unit(positions @ inverted(positions[index]))
+
+
+_FARTHEST = 1e100
+
+
+def _size(matrices: np.ndarray) -> float:
+    "The largest number, NaN where one is."
+    return float(np.abs(matrices).max())
+
+
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    "Inverse matrices, NaN where there is none."
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        return np.full_like(matrices, np.nan)
+
+
+# %% ../../nbs/1_geometry/06_path.ipynb #20b1df30
+_HORIZON = 3.0  # Largest slope of depth: 1 where the horizon touches the edge of the picture
+
+
+def _fastest(path: CameraPath) -> tuple[np.ndarray, np.ndarray]:
+    "Widths that the corners move, and slope of depth to the corners, of the worse of each step and its inverse."
+    both = np.stack([path.homographies, _unit(_inverse(path.homographies))])
+    shift, x, y = both[..., :2, 2:], np.array([1, 1, -1, -1]), np.array([1, -1, -1, 1]) / path.aspect
+    corners = np.stack([x, y])
+    moved = (both[..., :2, :2] - shift * both[..., 2:, :2]) @ corners - corners + shift
+    depth = np.abs(both[..., 2, :2] @ corners).max(-1)
+    return (np.hypot(moved[..., 0, :], moved[..., 1, :]).max(-1) / 2 / max(1, 1 / path.aspect)).max(0), depth.max(0)
+
+
+@patch
+def check(
+    self: CameraPath,
+) -> CameraPath:  # The same path; `InputError` where it moves as no camera does
+    "Refuse a stranger's motion that no picture can follow; widths are those of the longer side."
+    check_limit("frames", self.num_frames, "the camera path")
+    with np.errstate(all="ignore"):
+        widths, depth = _fastest(self)
+        bad = ~((widths <= LIMITS["widths"].most) & (depth <= _HORIZON))
+    if bad.any():
+        step = int(bad.argmax())
+        moves = f"moves the picture by {widths[step]:,.6g} of its widths"
+        raise InputError(
+            f"step {step + 1} of the camera path {moves if depth[step] <= _HORIZON else 'turns the picture over'}; at "
+            f"most {LIMITS['widths'].most} widths can be followed: take less of the motion, or measure the clip anew"
+        )
+    self.cumulative()
+    return self
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #593bd24a
@@ -266,6 +347,7 @@ def resample(
         raise ValueError("give either num_frames or times")
     if times is None and num_frames < 2:
         raise InputError(f"a camera path needs at least 2 frames, got {num_frames}")
+    check_limit("frames", len(times) if num_frames is None else num_frames, "the camera path")
     times = np.linspace(self.times[0], self.times[-1], num_frames) if times is None else np.asarray(times, np.float64)
     slack = 1e-6 * self.duration
     if times.min() < self.times[0] - slack or times.max() > self.times[-1] + slack:
@@ -279,7 +361,7 @@ def resample(
         self.reliable[(self.times[:-1] < end - slack) & (self.times[1:] > begin + slack)].all()
         for begin, end in zip(times, times[1:], strict=False)
     ]
-    return CameraPath(position[1:] @ np.linalg.inv(position[:-1]), times, self.aspect, reliable, self.verdict)
+    return CameraPath(position[1:] @ inverted(position[:-1]), times, self.aspect, reliable, self.verdict)
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #f060e78a
@@ -308,7 +390,7 @@ def compose(
     share = (self.times - self.times[0]) / self.duration
     added = other.to_aspect(self.aspect).resample(times=other.times[0] + share * other.duration)
     both = added.cumulative() @ self.cumulative()
-    return CameraPath(both[1:] @ np.linalg.inv(both[:-1]), self.times, self.aspect, self.reliable & added.reliable)
+    return CameraPath(both[1:] @ inverted(both[:-1]), self.times, self.aspect, self.reliable & added.reliable)
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #6e1b5572
@@ -450,6 +532,24 @@ def _tracks(path: CameraPath) -> tuple[np.ndarray, np.ndarray]:
     return x + 1j * y, places[:, 0] + 1j * places[:, 1]
 
 
+def _thinned(path: CameraPath, *, most: int = 2000) -> CameraPath:
+    "The path as `_tracks` sees it, several steps put together where there are more; tables stay small."
+    count = len(path.homographies)
+    together = -(-count // most)
+    if together == 1:
+        return path
+    groups = -(-count // together)
+    steps, good = np.tile(np.eye(3), (groups * together, 1, 1)), np.ones(groups * together, bool)
+    steps[:count, :2, :2], steps[:count, :2, 2] = _jacobians(path), path.homographies[:, :2, 2]
+    good[:count] = path.reliable
+    steps = steps.reshape(groups, together, 3, 3)
+    whole = steps[:, 0]
+    for k in range(1, together):
+        whole = steps[:, k] @ whole
+    times = np.append(path.times[:-1:together], path.times[-1])
+    return CameraPath(whole, times, path.aspect, good.reshape(groups, together).all(1), path.verdict)
+
+
 @patch
 def displacement(
     self: CameraPath,
@@ -524,7 +624,8 @@ def returns(
     self: CameraPath,
 ) -> bool:  # True where the last displacement is below a third of the largest, and that one is not still
     "Whether the picture moves and ends where it began."
-    moved = self.displacement()
+    path = _thinned(self)
+    moved = path.displacement()
     return bool(moved.max() >= _still_below(self) and moved[-1] < _BACK * moved.max())
 
 
@@ -535,18 +636,19 @@ def label(
     "Name the camera motion."
     if not self.is_reliable:
         return "unreliable"
-    moved = self.displacement()
+    path = _thinned(self)
+    moved = path.displacement()
     largest = moved.max()
     if largest < _still_below(self):
         return "static"
-    steady = _is_steady(self)
+    steady = _is_steady(path)
     if largest < _WANDER and (self.returns or not steady):
         return "static"
-    remains = _remains(self)
+    remains = _remains(path)
     family = min(remains, key=lambda name: (remains[name] ** 2).mean())
     if not steady or remains[family].max() > _REST * largest:
         return "combined"
-    amount = self.curves()[family][moved.argmax()] - (family == "zoom")
+    amount = path.curves()[family][moved.argmax()] - (family == "zoom")
     return _WORDS[family][int(amount < 0)]
 
 
@@ -567,31 +669,53 @@ def to_dict(
     )
 
 
-def _verdict(values: dict) -> Verdict:
-    "A verdict from its JSON form."
-    return Verdict(**dict(values, reasons=tuple(values["reasons"]), notes=tuple(values.get("notes", ()))))
+_Row = tuple[float, float, float]
+_Steps = Field(fail_fast=True)
+_Sentences = Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=50)]
+
+
+class _VerdictFile(BaseModel):
+    "A verdict as a file has it."
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    level: Literal["reliable", "doubtful", "unusable"]
+    reasons: _Sentences
+    explained: float | None = Field(None, ge=0, le=1)
+    uncertainty: float | None = Field(None, ge=0)
+    notes: _Sentences = []
+
+
+class _PathFile(BaseModel):
+    "A path as a file has it."
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    format: Literal["cammimic-path"]
+    version: Literal[1]
+    aspect: float = Field(ge=0.01, le=100)
+    times: Annotated[list[Annotated[float, Field(ge=-1e9, le=1e9)]], _Steps]
+    homographies: Annotated[list[tuple[_Row, _Row, _Row]], _Steps]
+    reliable: Annotated[list[bool], _Steps]
+    verdict: _VerdictFile | None = None
 
 
 @patch(cls_method=True)
 def from_dict(
     cls: CameraPath,
-    values: dict,  # What `to_dict` gave
+    values: dict[str, Any],  # What `to_dict` gave, or what a file holds
 ) -> CameraPath:  # The path
     "Path from its JSON form; `InputError` where it is none."
     if not isinstance(values, dict) or values.get("format") != "cammimic-path":
         raise InputError("this is not a camera path of cammimic")
     if values.get("version") != 1:
-        raise InputError(f"this camera path has version {values.get('version')!r}; this cammimic reads version 1")
-    missing = [name for name in ("homographies", "times", "aspect", "reliable") if name not in values]
-    if missing:
-        raise InputError(f"this camera path lacks {', '.join(missing)}")
-    try:
-        verdict = None if values.get("verdict") is None else _verdict(values["verdict"])
-        return cls(values["homographies"], values["times"], values["aspect"], values["reliable"], verdict)
-    except InputError:
-        raise
-    except (TypeError, ValueError, KeyError) as error:
-        raise InputError("this camera path holds something that is not a number, or a damaged verdict") from error
+        raise InputError(f"this camera path has version {quoted(values.get('version'))}; this cammimic reads version 1")
+    for name in ("times", "homographies", "reliable"):
+        check_limit("frames", len(values[name]) if isinstance(values.get(name), list) else 0, "this camera path")
+    found = checked(_PathFile, values, name="this camera path")
+    verdict = None
+    if found.verdict is not None:
+        fields = found.verdict.model_dump()
+        verdict = Verdict(**dict(fields, reasons=tuple(fields["reasons"]), notes=tuple(fields["notes"])))
+    return cls(found.homographies, found.times, found.aspect, found.reliable, verdict).check()
 
 
 @patch
@@ -601,7 +725,7 @@ def save(
 ) -> Path:  # The same path
     "Write the path as JSON."
     with atomic_path(path, (".json",)) as part:
-        part.write_text(json.dumps(self.to_dict()) + "\n")
+        part.write_text(to_json(self.to_dict()) + "\n", encoding="utf-8")
     return Path(path)
 
 
@@ -611,11 +735,8 @@ def load(
     path: str | Path,  # JSON file written by `save`
 ) -> CameraPath:  # The path
     "Read a path; `InputError` names the file where it is none."
+    values = read_json(path)
     try:
-        return cls.from_dict(json.loads(Path(path).read_text()))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        return cls.from_dict(values)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not a camera path: no JSON") from error
+        raise InputError(f"{printable(str(path))}: {error}") from None

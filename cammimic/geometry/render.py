@@ -40,7 +40,7 @@ import cv2
 import numpy as np
 
 from cammimic.core import InputError
-from cammimic.geometry.homography import normalising_matrix
+from cammimic.geometry.homography import inverted, normalising_matrix, warp_picture
 
 
 # %% ../../nbs/1_geometry/07_render.ipynb #19d20349
@@ -192,15 +192,13 @@ def warp_normalised(
     size: tuple,  # Width and height of the result, in pixels
     # Part of the picture that normalised coordinates refer to: left, top, width, height; None is all of it
     window: tuple | None = None,
-    border: int = cv2.BORDER_CONSTANT,  # OpenCV's rule for what lies outside the picture
+    border: int = cv2.BORDER_CONSTANT,  # What lies outside the picture, as `warp_picture` takes it
 ) -> np.ndarray:  # Warped picture, shape (H, W, 3)
     "Warp a picture by a homography given in normalised coordinates."
     left, top, width, height = window or (0, 0, image.shape[1], image.shape[0])
     from_pixels = normalising_matrix((width, height)) @ np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]])
     to_pixels = np.linalg.inv(normalising_matrix(size))
-    return cv2.warpPerspective(
-        image, to_pixels @ homography @ from_pixels, size, flags=cv2.INTER_LINEAR, borderMode=border
-    )
+    return warp_picture(image, to_pixels @ homography @ from_pixels, size, border=border)
 
 
 # %% ../../nbs/1_geometry/07_render.ipynb #5086efee
@@ -212,7 +210,7 @@ def views_window(
 ) -> tuple:  # Left, top, width, height in pixels
     "Largest window of a photograph that lets every frame look inside it only."
     corners = np.array([[x, y / aspect, 1] for x in (-1, 1) for y in (-1, 1)]).T
-    seen = np.linalg.inv(views) @ corners
+    seen = inverted(views) @ corners
     if (seen[:, 2] <= 0).any():
         raise InputError("the path turns the camera so far that the photograph lies behind it")
     points = (seen[:, :2] / seen[:, 2:]).transpose(0, 2, 1).reshape(-1, 2)
@@ -249,7 +247,7 @@ def path_of_views(
     views: np.ndarray,  # Homographies from one common picture to every frame, shape (F, 3, 3)
 ) -> np.ndarray:  # Homographies from frame i to frame i+1, shape (F-1, 3, 3), h33 = 1
     "What leads from each frame to the next."
-    steps = views[1:] @ np.linalg.inv(views[:-1])
+    steps = views[1:] @ inverted(views[:-1])
     return steps / steps[:, 2:, 2:]
 
 
@@ -435,12 +433,11 @@ def paste_objects(
         for k, (x, y) in enumerate(thing.places(len(frames)) if thing.share else ()):
             angle = np.radians(thing.spin * (k - len(frames) // 2))
             turned = np.array([[np.cos(angle), -np.sin(angle), x], [np.sin(angle), np.cos(angle), y], [0, 0, 1]])
-            picture = cv2.warpPerspective(
+            picture = warp_picture(
                 thing.texture,
                 to_frame @ turned @ np.diag([cover, cover, 1]) @ normalising_matrix(thing.texture.shape[1::-1]),
                 (width, height),
-                flags=cv2.INTER_AREA,
-                borderMode=cv2.BORDER_REFLECT,
+                border=cv2.BORDER_REFLECT,
             )
             ground = (
                 np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
@@ -553,7 +550,7 @@ def render_truck(
         frames.append(
             cv2.remap(
                 image,
-                there[..., 0] + np.float32(baseline) * here,
+                np.clip(there[..., 0] + np.float32(baseline) * here, -9 * width, 10 * width),  # OpenCV folds one by one
                 there[..., 1],
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REFLECT,

@@ -34,7 +34,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cammimic.core import InputError
+from cammimic.core import InputError, regular_file
 from cammimic.geometry.background import (
     Frames,
     choose_background,
@@ -49,7 +49,7 @@ from cammimic.geometry.distance import Link, agreement, far_pairs, grid_distance
 from cammimic.geometry.homography import PairEstimate, is_plausible
 from cammimic.geometry.overlay import Overlay, find_overlay
 from cammimic.geometry.path import CameraPath, Verdict, matrix_exp, matrix_log, to_normalised, to_pixels
-from cammimic.geometry.video import read_image, read_video
+from cammimic.geometry.video import check_measurable, is_picture, read_image, read_video
 
 # %% ../../nbs/1_geometry/13_robust.ipynb #b2b3f1c4
 # widths of the dense fallback and of flow; least width for features
@@ -415,8 +415,8 @@ def compose(steps: np.ndarray) -> np.ndarray:
 class ClipMotion:
     "The camera motion of a clip, what moves besides it, and how far it can be trusted."
 
-    pairs: list  # A `PairEstimate` for every pair of frames, in pixels of the frames
-    size: tuple  # (width, height) of the frames
+    pairs: list[PairEstimate]  # One for every pair of frames, in pixels of the frames
+    size: tuple[int, int]  # (width, height) of the frames
     masks: np.ndarray  # Shape (F, h, w), bool: True where something moves by itself or the user said so; w at most 288
     verdict: Verdict  # Whether it can be trusted, and why not
     estimator: str = "robust"  # How it was measured
@@ -550,8 +550,11 @@ def judge(
     if adjusted is not None and adjusted.bend:
         reasons.append("straight lines bend towards the sides: a wide lens, whose motion no homography describes")
     level = "unusable" if len(good) < 0.8 * len(pairs) - 1e-9 else "doubtful" if reasons else "reliable"
-    notes = () if overlay is None else (f"left out: {overlay}",)
-    return Verdict(level, tuple(reasons), share, spread, notes)
+    notes = [] if overlay is None else [f"left out: {overlay}"]
+    if check is not None and not check.num_links and len(pairs) > 1 and not still and level != "unusable":
+        alike = "could be matched" if check.num_asked else "show the same"
+        notes.append(f"unchecked over distance: no two frames far apart {alike}")
+    return Verdict(level, tuple(reasons), share, spread, tuple(notes))
 
 
 # %% ../../nbs/1_geometry/13_robust.ipynb #a7585cb3
@@ -566,11 +569,13 @@ def measure_clip(
     frames = np.asarray(frames)
     if len(frames) < 2:
         raise InputError(f"a motion needs at least 2 frames, got {len(frames)}")
+    check_measurable(frames.shape[2:0:-1], "the clip")
     given, size = sized_masks(mask, frames), frames.shape[2:0:-1]
-    overlay = lead = adjusted = None
-    if estimator == "robust" and frames.shape[2] >= _SIFT_WIDTH:
-        overlay = find_overlay(frames)
-        seen, numbers = Frames(frames, left_out(given, overlay, frames)), list(range(len(frames)))
+    by_features = estimator == "robust" and frames.shape[2] >= _SIFT_WIDTH
+    overlay = find_overlay(frames) if by_features else None
+    seen, lead, adjusted = Frames(frames, left_out(given, overlay, frames)), None, None
+    if by_features:
+        numbers = list(range(len(frames)))
         pairs, lead = measure_steps(seen, numbers)
         adjusted = check_distance(seen, numbers, pairs)
     elif estimator in ("robust", "dense"):
@@ -588,7 +593,6 @@ def measure_clip(
             for adjusted_fit in (adjusted.best, adjusted.fits["rotation"], adjusted.fits["homography"])
         )
         shear, roll = bent.shear, turned.total()["roll"]
-    seen = Frames(frames, left_out(given, overlay, frames))
     evidence = gather(seen, positions, path.reliable, overlay)
     verdict = judge(pairs, size, evidence, lead=lead, adjusted=adjusted, overlay=overlay, shear=shear, roll=roll)
     return ClipMotion(pairs, size, add_masks(evidence.masks, given, overlay), verdict, estimator, positions)
@@ -610,16 +614,16 @@ def read_mask(
     path: str | Path,  # Picture or video, white where something moves by itself
     num_frames: int | None = None,  # Frames wanted of a video, evenly spaced; None: all
     *,
-    size: tuple,  # (width, height) of the clip it belongs to: it must have that shape, in any size
+    size: tuple[int, int],  # (width, height) of the clip it belongs to: it must have that shape, in any size
     start: float = 0.0,  # Seconds into a video
     duration: float | None = None,  # Seconds of it; None: to the end
 ) -> np.ndarray:  # Bool, shape (H, W) for a picture, (F, H, W) for a video
     "The user's own mask of what moves by itself."
-    try:
-        picture = read_image(path)
-    except InputError:
-        picture = read_video(path, num_frames, start=start, duration=duration).frames
-    mask = picture.mean(axis=-1) > 127
+    if is_picture(regular_file(path, "mask")):
+        mask = read_image(path).sum(axis=-1, dtype=np.uint16) > 381
+    else:
+        frames = read_video(path, num_frames, start=start, duration=duration).frames
+        mask = np.stack([frame.sum(axis=-1, dtype=np.uint16) > 381 for frame in frames])
     if not mask.any():
         raise InputError(f"the mask {path} is black: make white what moves by itself")
     height, width = mask.shape[-2:]

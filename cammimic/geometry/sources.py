@@ -11,23 +11,35 @@ from pathlib import Path
 
 import numpy as np
 
-from cammimic.core import InputError, read_csv
+from cammimic.core import InputError, asset, check_name, file_inside, read_csv
 from cammimic.geometry.video import read_image
 
-
 # %% ../../nbs/1_geometry/15_sources.ipynb #8478a6be
+_SHIPPED = "../../cammimic/assets/"  # What the package has already is not there twice
+
+
+def _picture(folder: Path, name: str) -> Path:
+    "A picture that a table names, of its folder or of the package."
+    shipped = name.removeprefix(_SHIPPED)
+    return file_inside(folder, name, "picture") if shipped == name else asset(check_name(shipped, "picture"))
+
+
 def read_sources(
     folder: str | Path,  # Folder with SOURCES.tsv and the pictures it names
     *,
     split: str | None = None,  # train, dev, test or demo; None is all
 ) -> list:  # One dictionary a picture: file, kind, scene, split, caption, licence, author, source
-    "The pictures that clips are rendered from."
+    "The pictures that clips are rendered from; none lies outside of the folder."
     table = Path(folder) / "SOURCES.tsv"
     if not table.is_file():
         raise InputError(f"{str(folder)!r} has no SOURCES.tsv; give the folder nbs/sources of the repository")
     return [
-        dict(row, path=table.parent / row["file"])
-        for row in read_csv(table, delimiter="\t")
+        dict(row, path=_picture(table.parent, row["file"]))
+        for row in read_csv(
+            file_inside(folder, table.name, "table"),
+            delimiter="\t",
+            required=("file", "kind", "scene", "split", "caption", "licence"),
+        )
         if split in (None, row["split"])
     ]
 

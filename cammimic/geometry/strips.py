@@ -9,7 +9,7 @@ __all__ = ["contact_strip", "side_by_side"]
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cammimic.core import PALETTE
+from cammimic.core import PALETTE, printable
 from cammimic.geometry.video import Video, resize
 
 
@@ -66,6 +66,7 @@ def _columns(video, count: int, height: int) -> tuple[list, list]:
 
 def _row(label: str, times: list, frames: list, cell: int) -> np.ndarray:
     "Frames in white cells, below a line with the label at its left and a time at the right of each cell."
+    label = printable(label)
     row = Image.new("RGB", (cell * len(frames), frames[0].shape[0] + 20), "white")
     draw, font = ImageDraw.Draw(row), ImageFont.load_default(13)
     draw.text((3, 2), label, fill="black", font=font)

@@ -9,40 +9,50 @@ __all__ = [
     "to_canvas",
     "resize",
     "limit_side",
+    "check_measurable",
     "write_video",
     "write_gif",
     "write_image",
+    "read_image",
+    "is_picture",
     "VideoInfo",
     "open_container",
-    "probe_video",
     "decode_frames",
+    "probe_video",
     "read_video",
-    "read_image",
+    "read_windows",
 ]
 
 # %% ../../nbs/1_geometry/01_video.ipynb #a8ceab5f
+import json
 import math
 import os
+import re
+import subprocess
+import sys
 import warnings
+import zlib
+from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, JpegImagePlugin
 
-from cammimic.core import InputError, atomic_path
+from cammimic.core import LIMITS, InputError, atomic_path, check_limit, printable, regular_file
+
 
 # %% ../../nbs/1_geometry/01_video.ipynb #5f5ea40d
-_MAX_BYTES, _ORIENTATION = 4e9, 0x112  # Largest array of frames that is read at once; EXIF tag
-
-
 @dataclass
 class Video:
     "Frames with the time each was filmed at."
@@ -123,6 +133,18 @@ def limit_side(
 
 def _limited(image: np.ndarray, max_side: int) -> np.ndarray:
     return resize(image, limit_side(image.shape[1::-1], max_side))
+
+
+def check_measurable(
+    size: tuple[int, int],  # (width, height) of a clip
+    subject: str | Path,  # What messages call it
+) -> None:  # `InputError` where no motion can be measured in such frames
+    "Refuse frames that are too small or too narrow for flow and features."
+    if min(size) < 16 or max(size) > 12 * min(size):
+        raise InputError(
+            f"{printable(str(subject))} is {size[0]}x{size[1]}, and a motion is measured in frames of at least 16 "
+            "pixels whose sides are at most 12:1: take another clip"
+        )
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #7a5b698f
@@ -239,6 +261,118 @@ def _encoded_within(image: np.ndarray, png: bool, max_bytes: int) -> bytes:
     return buffer.getvalue()
 
 
+# %% ../../nbs/1_geometry/01_video.ipynb #64d2f0b5
+_PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000")
+_ORIENTATION = 0x112  # EXIF tag
+
+
+def read_image(
+    path: str | Path,  # Picture file: JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF or JPEG 2000
+    *,
+    # Longest side in pixels; larger pictures are scaled down, JPEGs while they are decoded
+    max_side: int | None = None,
+) -> np.ndarray:  # Shape (H, W, 3), uint8, RGB, upright
+    "Read a photograph: turned as EXIF says, over white where transparent, 16 bits to 8."
+    path = regular_file(path, "picture")
+    try:
+        with warnings.catch_warnings(record=True), _opened(path) as image:
+            full, size = image.width * image.height, limit_side(image.size, max_side)
+            if size != image.size:
+                image.draft(None, size)
+            check_limit("pixels", _held_pixels(path, image, full), printable(str(path)))
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            pixels = _to_rgb(image)
+        return np.array(_turned(resize(pixels, size), orientation))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path} is not a picture that can be read: it is truncated, damaged, too large or of another kind"
+        ) from error
+
+
+def is_picture(
+    path: str | Path,  # File that is there
+) -> bool:  # Whether it begins as a picture of a kind that `read_image` takes; GIF and moving WebP and PNG do
+    "Tell a picture from a video by its header."
+    try:
+        with warnings.catch_warnings(record=True), _opened(regular_file(path, "picture")):
+            return True
+    except InputError:
+        return True
+    except Exception:
+        return False
+
+
+def _opened(path: str | Path) -> Image.Image:
+    "A picture whose header is read; `InputError` where Pillow finds it too large."
+    with open(path, "rb") as file:
+        jpeg = file.read(3) == b"\xff\xd8\xff"
+    if jpeg:  # its pixels are counted by how they are decoded
+        return JpegImagePlugin.JpegImageFile(path)
+    try:
+        Image.init()
+        return Image.open(path, formats=[name for name in _PICTURES if name in Image.OPEN])
+    except Image.DecompressionBombError as error:
+        check_limit("pixels", int(re.findall(r"\d+", str(error))[0]), printable(str(path)))
+        raise
+
+
+def _held_pixels(path: Path, image: Image.Image, full: int) -> int:
+    "Pixels held while a picture of `full` pixels is decoded, or a tenth of those gone through."
+    if image.format == "JPEG":
+        return full if _held_whole(path) else max(image.width * image.height, full // 10)
+    tags = getattr(image, "tag_v2", {})
+    tile = [max(np.atleast_1d(tags.get(tag, 0))) for tag in (322, 323)]
+    return max(full, int(tile[0]) * int(tile[1]))
+
+
+def _held_whole(path: Path) -> bool:
+    "Whether the coefficients of a JPEG come in several scans, as in a progressive one, and must all be held."
+    parts = 0
+    with path.open("rb") as file:
+        file.read(2)
+        while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+            body = file.read(max(2, int.from_bytes(head[2:], "big")) - 2)
+            if head[1] == 0xDA:
+                return not body or body[0] != parts
+            if 0xC2 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC):
+                return True
+            if head[1] in (0xC0, 0xC1) and len(body) > 5:
+                parts = body[5]
+    return True
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    "Pixels as an EXIF orientation of 1 to 8 shows them."
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    return pixels[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    "Any Pillow mode to 8-bit RGB, strip by strip: at once, it would be held several times."
+    pixels, rows = np.empty((image.height, image.width, 3), np.uint8), max(1, 4_000_000 // image.width)
+    top = 65535 if image.mode.startswith("I") else 255
+    if image.mode.startswith("F") and image.getextrema()[1] <= 1:
+        top = 1
+    for y in range(0, image.height, rows):
+        strip = image.crop((0, y, image.width, min(y + rows, image.height)))
+        pixels[y : y + rows] = _strip_to_rgb(strip, top)
+    return pixels
+
+
+def _strip_to_rgb(image: Image.Image, top: int) -> np.ndarray:
+    "A part of a picture, whose numbers end at `top` where they are not 8 bits long."
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float32)
+        image = Image.fromarray((values.clip(0, top) * (255 / top) + 0.5).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
 # %% ../../nbs/1_geometry/01_video.ipynb #c64cd4f1
 @dataclass
 class VideoInfo:
@@ -253,6 +387,7 @@ class VideoInfo:
     stamps: np.ndarray  # Time stamps as stored, or plain numbers where there are none, shape (F,)
     keys: np.ndarray  # Stamps that decoding can start from; none where frames can only be counted from the start
     interlaced: bool = False  # Whether frames are stored as two fields, of which one is read
+    combed: bool = False  # Whether only the pictures say so: no frame is marked as interlaced
 
     @property
     def num_frames(self) -> int:
@@ -263,41 +398,220 @@ class VideoInfo:
         return float(self.times[-1] + 1 / self.fps)
 
 
-def _check_input(path: str | Path, kind: str) -> Path:
-    "The path of a file that is there and holds something."
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not a {kind}")
-    if not path.exists():
-        raise InputError(f"{path} does not exist")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read: permission denied")
-    if path.is_file() and not path.stat().st_size:
-        raise InputError(f"{path} is empty (0 bytes)")
-    return path
-
-
 # %% ../../nbs/1_geometry/01_video.ipynb #94708431
+_FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,apng,flv,ogg,asf,ivf,obu,mxf,dv,nut,mjpeg,"
+    "h264,hevc,vvc,h263,m4v,yuv4mpegpipe"
+)
+_LARGE = 10_000_000  # Pixels of a frame that is decoded by one thread
+
+
 @contextmanager
 def open_container(
     path: str | Path,  # Video file
 ) -> Iterator[tuple]:  # PyAV's container and its best picture track, open inside the `with`
     "Open a video, or say in one sentence why it is none."
-    path = _check_input(path, "video")
-    try:
-        container = av.open(str(path.absolute()), container_options=dict(protocol_whitelist="file"))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a video that can be read: it is truncated, damaged or of another kind"
-        ) from error
-    with container:
-        stream, kind = container.streams.best("video"), container.format.name
-        if kind in ("image2", "tty") or kind.endswith("_pipe"):
-            raise InputError(f"{path} is a {'text' if kind == 'tty' else 'single picture'}, not a video")
+    path = regular_file(path, "video")
+    _check_samples(path)
+    _check_late_size(path)
+    with _container(path) as container:
+        stream = container.streams.best("video")
         if stream is None or stream.disposition & stream.disposition.attached_pic:
             raise InputError(f"{path} has no picture track, only sound")
-        stream.thread_type = "AUTO"
+        if stream.codec_context is None:
+            raise InputError(f"{path} holds no picture that can be decoded: its codec is not known")
+        _prepare(path, stream.codec_context)
         yield container, stream
+
+
+def _container(path: Path, **options: str) -> av.container.InputContainer:
+    "A file opened as one of the formats that are read."
+    options = dict(protocol_whitelist="file", format_whitelist=_FORMATS, **options)
+    try:
+        most = dict(max_pixels=str(LIMITS["frame"].most))
+        return av.open(str(path.absolute()), options=most, container_options=options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(_why_no_video(path)) from error
+
+
+def _check_late_size(path: Path) -> None:
+    """Refuse large frames of FLV and MPEG program streams: FFmpeg finds their tracks late, and then decodes some frames
+    without a limit."""
+    with path.open("rb") as file:
+        if not file.read(4).startswith((b"FLV", b"\0\0\1\xba")):
+            return
+    with _container(path, codec_whitelist="none") as container:
+        stream = container.streams.best("video")
+        if stream is None or stream.codec_context is None:
+            return
+        _prepare(path, stream.codec_context)
+        if next(decode_frames(container, stream, most=300), None) is None:
+            raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
+
+
+def _prepare(path: Path, decoder: av.VideoCodecContext) -> None:
+    "Refuse frames that are too large, and let few be held while others are decoded."
+    shown, pixels = printable(str(path)), decoder.width * decoder.height
+    if not pixels:  # more than FFmpeg was told to take: the header still says how many
+        with _container(path, codec_whitelist="none") as container:
+            stream = container.streams.best("video")
+            pixels = stream.width * stream.height if stream.codec_context else 0
+    check_limit("frame", pixels, shown)
+    check_limit("decoded", pixels * (decoder.format.padded_bits_per_pixel if decoder.format else 12) // 8, shown)
+    decoder.options = dict(max_pixels=str(LIMITS["frame"].most))
+    if pixels > _LARGE:
+        decoder.thread_type, decoder.thread_count = "SLICE", 1
+    else:
+        decoder.thread_type = "AUTO"
+
+
+def _why_no_video(path: Path) -> str:
+    "The sentence about a file that is not opened."
+    if is_picture(path):
+        return f"{path} is not a video but a single picture"
+    with path.open("rb") as file:
+        begin = file.read(512)
+    if begin.isascii() and not set(begin) & set(range(9)):
+        return f"{path} is not a video but text, and a playlist or script that names other files is not followed"
+    return f"{path} is not a video that can be read: it is truncated, damaged or of another kind"
+
+
+def decode_frames(
+    container: av.container.InputContainer,  # Of `open_container`
+    stream: av.VideoStream,  # Its picture track
+    most: int | None = None,  # Packets to read; None: all
+) -> Iterator[av.VideoFrame]:  # Frames as stored, not turned
+    "Decode from where the container stands, skipping damaged packets."
+    for packet in islice(container.demux(stream), most):
+        try:
+            yield from () if packet.is_corrupt else packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #93fea2b9
+_TABLES = re.compile(rb"stsz|stz2|trun|cmvd")
+_BLOCK, _MOST_TOLD = 64_000_000, 2**32 // 24  # Bytes looked at together; the largest count that FFmpeg takes
+
+
+def _check_samples(path: Path) -> None:
+    "Refuse an mp4 that promises more samples than can be indexed in little memory."
+    shown, samples = printable(str(path)), 0
+    with path.open("rb") as file:
+        for number, (kind, end) in enumerate(_boxes_of(file)):
+            check_limit("samples", number, shown)
+            if kind == b"mdat" or not (kind.isascii() and kind.decode("ascii", "replace").isprintable()):
+                continue
+            while (left := end - file.tell()) > 0 and (block := file.read(min(left, _BLOCK))):
+                samples += _promised(block) - _plain_sound(block)
+                check_limit("samples", samples, shown)
+                if left > len(block) > 32:
+                    file.seek(-32, os.SEEK_CUR)
+
+
+def _boxes_of(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    "Kind and end of each box that a file consists of; the file stands where its content begins."
+    size, place = file.seek(0, os.SEEK_END), 0
+    while file.seek(place) + 8 <= size:
+        head = file.read(16)
+        length, begin = int.from_bytes(head[:4], "big"), place + 8
+        if length == 1:
+            length, begin = int.from_bytes(head[8:], "big"), place + 16
+        end = min(size, place + length) if length else size
+        if end < begin:
+            return
+        file.seek(begin)
+        yield head[4:8], end
+        place = end
+
+
+def _promised(block: bytes) -> int:
+    "Samples that the tables in a part of a header promise."
+    total = 0
+    for hit in _TABLES.finditer(block):
+        place = hit.end() + 8 * (block[max(0, hit.start() - 4) : hit.start()] == b"\0\0\0\1")
+        if hit[0] == b"cmvd":  # a compressed header
+            try:
+                total += _promised(zlib.decompressobj().decompress(block[place + 4 :], _BLOCK))
+            except zlib.error:
+                continue
+        else:
+            place += 4 if hit[0] == b"trun" else 8
+            count = int.from_bytes(block[place : place + 4], "big")
+            total += count if count < _MOST_TOLD else 0
+    return total
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #8b4da07b
+_PLAIN = (b"twos", b"sowt", b"lpcm", b"in24", b"in32", b"fl32", b"fl64", b"ipcm", b"fpcm", b"NONE")
+
+
+def _plain_sound(moov: bytes) -> int:
+    "Samples promised by tracks of uncompressed sound, less the entries they get."
+    return sum(_surplus(moov[a:b]) for kind, a, b in _boxes_in(moov, 0, len(moov)) if kind == b"trak")
+
+
+def _boxes_in(block: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    "Kind of each box in a part of a header, and where its content begins and ends."
+    while begin + 8 <= end and (length := int.from_bytes(block[begin : begin + 4], "big")) >= 8:
+        yield block[begin + 4 : begin + 8], begin + 8, min(end, begin + length)
+        begin += length
+
+
+def _surplus(track: bytes) -> int:
+    "What a track's table of sizes promises beyond its entries; 0 unless its sound is plain beyond doubt."
+    track, found = track.replace(b"co64", b"stco"), {}
+    for *way, name in ((b"mdia", b"hdlr"), *((b"mdia", b"minf", b"stbl", table) for table in _SOUND_TABLES)):
+        place = (0, len(track))
+        for kind in (*way, name):
+            place = next(((a, b) for inner, a, b in _boxes_in(track, *place) if inner == kind), (0, 0))
+        found[name] = track[slice(*place)]
+    handlers = {track[hit.end() + 8 : hit.end() + 12] for hit in re.finditer(b"hdlr", track)}
+    plain = b"soun" in handlers and handlers <= _SOUND_HANDLERS and found[b"stsd"][12:16] in _PLAIN
+    plain &= all(track.count(name) == 1 for name in _SOUND_TABLES) and b"stz2" not in track
+    if not (plain and found[b"hdlr"] and found[b"stts"][4:8] + found[b"stts"][12:16] == b"\0\0\0\1" * 2):
+        return 0
+    table = found[b"stsc"][8:]
+    runs = np.frombuffer(table[: len(table) // 12 * 12], ">u4").reshape(-1, 3).astype(float)
+    lengths = np.diff(np.append(runs[:, 0], int.from_bytes(found[b"stco"][4:8], "big") + 1)).clip(0)
+    sizes = int.from_bytes(found[b"stsz"][8:12], "big")
+    return (sizes if sizes < _MOST_TOLD else 0) - int((lengths * np.ceil(runs[:, 1] / 1024)).sum())
+
+
+_SOUND_TABLES = (b"stsd", b"stts", b"stsc", b"stsz", b"stco")
+_SOUND_HANDLERS = {b"soun", b"alis", b"url ", b"mdir", b"mdta"}
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #c0de0171
+def _some_columns(frame: av.VideoFrame) -> np.ndarray:
+    "Brightness of up to 160 columns of a frame, shape (H, w), float32."
+    layout = frame.format
+    if layout.is_planar and not layout.is_rgb and layout.components[0].bits == 8:
+        plane = frame.planes[0]
+        gray = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    else:
+        gray = frame.to_ndarray(format="gray")
+    return gray[:, :: -(-gray.shape[1] // 160)].astype(np.float32)
+
+
+def _is_combed(
+    pictures: list[np.ndarray],  # Brightness of consecutive frames, (H, W) float32 each
+) -> bool:
+    "Whether each frame weaves two moments: where things move, rows two apart are more alike than neighbours."
+    if len(pictures) < 5 or min(pictures[0].shape) < 8 or len({p.shape for p in pictures}) > 1:
+        return False
+    frames = np.stack(pictures)
+    before, now, after = frames[:-2], frames[1:-1], frames[2:]
+    moving = (np.maximum(np.abs(now - before), np.abs(after - now)) > 16)[:, 1:-1]
+    above, row, below = now[:, :-2], now[:, 1:-1], now[:, 2:]
+    near, far = np.abs(row - above) + np.abs(row - below), 2 * np.abs(above - below)
+    ratio = (near * moving).sum(axis=(1, 2)) / ((far * moving).sum(axis=(1, 2)) + 1)
+    comb = ((row - above / 2 - below / 2) * moving)[:, ::2]
+    course = ((after - before)[:, :-2] + (after - before)[:, 2:])[:, ::2] * moving[:, ::2]
+    product, sizes = (comb * course).sum(axis=(1, 2)), [(x**2).sum(axis=(1, 2)) for x in (comb, course)]
+    likeness = product / np.sqrt(sizes[0] * sizes[1] + 1)
+    told = moving.mean(axis=(1, 2)) > 0.003
+    return bool(told.sum() >= 3 and np.median(ratio[told]) > 1.1 and abs(np.median(likeness[told])) > 1 / 3)
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #7ac9e61c
@@ -305,23 +619,20 @@ def probe_video(
     path: str | Path,  # Video file
 ) -> VideoInfo:  # Size, rotation, rate and the time of every frame
     "Read a clip's packet table; only its first dozen frames are decoded, all where packets are no frames."
-    if durations := _webp_durations(_check_input(path, "video")):
+    if durations := _webp_durations(regular_file(path, "video")):
         return _webp_info(path, durations)
+    first = _first_frames(path)
     with open_container(path) as (container, stream):
-        frames = list(islice(decode_frames(container, stream), _CHECKED))
-        if not frames:
-            raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
-    first, interlaced = frames[0], any(frame.interlaced_frame for frame in frames)
-    with open_container(path) as (container, stream):
-        packets = [(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size and not p.is_corrupt]
+        table = _packet_table(path, container, stream)
         unit, fps, kind = float(stream.time_base or 0), float(stream.average_rate or 25), container.format.name
-        size, missing = (
-            (max(1, round(first.width * float(stream.sample_aspect_ratio or 1))), first.height),
-            max(0, stream.frames - len(packets)),
-        )
-    turn, stamped = round(first.rotation / 90) % 4, kind not in ("avi", "h264", "hevc", "m4v")
-    stamps, keys = _packet_stamps(packets) if stamped else (np.arange(len(packets)), np.array([], int))
-    if not _each_gives_a_frame(stamps, [frame.pts for frame in frames]) if len(keys) else interlaced:
+        listed = getattr(stream, "index_entries", None)  # of an mp4: without what its edit list cuts off
+        promised = min(stream.frames, len(listed)) if listed and kind.startswith("mov") else stream.frames
+        size = max(1, round(first.size[0] * float(stream.sample_aspect_ratio or 1))), first.size[1]
+    check_limit("frame", size[0] * size[1], printable(str(path)))
+    missing, turn = max(0, promised - len(table)), round(first.rotation / 90) % 4
+    stamped = kind not in ("avi", "h264", "hevc", "m4v")
+    stamps, keys = _packet_stamps(table, first.stamps) if stamped else (np.arange(len(table)), np.array([], int))
+    if not _each_gives_a_frame(stamps, first.stamps) if len(keys) else first.marked:
         decoded, count = _decoded_stamps(path, stamped), len(stamps)
         stamps, keys = decoded, np.intersect1d(keys, decoded) if stamped else keys
         fps *= len(stamps) / count
@@ -329,18 +640,63 @@ def probe_video(
     if len(times) > 1:
         fps = float((len(times) - 1) / times[-1])
     size = size[::-1] if turn % 2 else size
-    return VideoInfo(size, times, fps, 90 * turn, missing, kind, stamps, keys, interlaced)
+    interlaced = first.marked or first.combed
+    return VideoInfo(size, times, fps, 90 * turn, missing, kind, stamps, keys, interlaced, first.combed)
 
 
-_CHECKED = 12  # Frames that are compared with the packets
+@dataclass
+class _First:
+    "What the frames that are decoded first say."
+
+    size: tuple[int, int]  # As stored
+    rotation: float  # Degrees
+    stamps: list[int | None]
+    marked: bool  # As interlaced
+    combed: bool = False
 
 
-def _packet_stamps(packets: list[tuple[int | None, bool, bool]]) -> tuple[np.ndarray, np.ndarray]:
-    "Time stamps of packets that are shown and of the key frames among them; plain numbers where one has none."
-    if any(stamp is None for stamp, _, _ in packets):
-        return np.arange(len(packets)), np.array([], int)
-    shown = [(stamp, key) for stamp, key, hidden in packets if not hidden]
-    return np.unique([stamp for stamp, _ in shown]), np.unique([stamp for stamp, key in shown if key])
+def _first_frames(path: str | Path) -> _First:
+    "Decode a dozen frames, holding one at a time."
+    first, columns = None, []
+    with open_container(path) as (container, stream):
+        for frame in islice(decode_frames(container, stream), _CHECKED):
+            if first is None:
+                first = _First((frame.width, frame.height), frame.rotation, [], False)
+            first.stamps.append(frame.pts)
+            first.marked |= frame.interlaced_frame
+            columns.append(_some_columns(frame))
+    if first is None:
+        raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
+    first.combed = not first.marked and _is_combed(columns)
+    return first
+
+
+def _packet_table(path: str | Path, container: av.container.InputContainer, stream: av.VideoStream) -> np.ndarray:
+    "Stamp of each packet that holds something, whether it is a key frame and whether it is hidden, shape (P, 3)."
+    table = array("q")
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_corrupt:
+            stamp = _UNSTAMPED if packet.pts is None else packet.pts
+            table.extend((stamp, packet.is_keyframe, packet.is_discard))
+            if len(table) > 3 * LIMITS["packets"].most:
+                check_limit("packets", max(stream.frames, len(table) // 3), printable(str(path)))
+    return np.array(table).reshape(-1, 3)
+
+
+_CHECKED, _UNSTAMPED = 12, -(2**63)  # Frames that are compared with the packets; for a packet without a stamp
+
+
+def _packet_stamps(table: np.ndarray, decoded: list[int | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps of packets that are shown, from the first that can be decoded, and those that decoding can start from,
+    hidden ones too; plain numbers where one has none."""
+    stamps, key, hidden = table.T
+    if not len(table) or stamps.min() == _UNSTAMPED:
+        return np.arange(len(table)), np.array([], int)
+    shown, keys = np.unique(stamps[hidden == 0]), np.unique(stamps[key == 1])
+    known = [stamp for stamp in decoded if stamp is not None]
+    if known:
+        shown = shown[shown >= min(known)]
+    return shown, keys if len(keys) else shown[:1]
 
 
 def _each_gives_a_frame(stamps: np.ndarray, decoded: list[int | None]) -> bool:
@@ -377,14 +733,17 @@ def _webp_durations(path: Path) -> list[float]:
 
 def _webp_info(path: str | Path, durations: list[float]) -> VideoInfo:
     "What `probe_video` says about an animated WebP."
+    shown = printable(str(path))
+    check_limit("packets", len(durations), shown)
     with _pillow(path) as image:
         size = image.size
+    check_limit("frame", size[0] * size[1], shown)
     times, numbers = np.cumsum([0.0, *durations[:-1]]), np.arange(len(durations))
     fps = (len(times) - 1) / times[-1]
     return VideoInfo(size, times, float(fps), 0, 0, "webp", numbers, np.array([], int))
 
 
-def _decode_webp(path: str | Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
+def _decode_webp(path: str | Path, _: VideoInfo, wanted: np.ndarray) -> Iterator[np.ndarray]:
     "Frames of ascending numbers of an animated WebP, over white where transparent."
     with _pillow(path) as image:
         for number in wanted:
@@ -395,25 +754,13 @@ def _decode_webp(path: str | Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
 @contextmanager
 def _pillow(path: str | Path) -> Iterator[Image.Image]:
     try:
-        with warnings.catch_warnings(record=True), Image.open(path) as image:
+        with warnings.catch_warnings(record=True), _opened(path) as image:
             yield image
     except Exception as error:
         raise InputError(f"{path} is not a video that can be read: it is truncated or damaged") from error
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #0d9e9ad0
-def decode_frames(
-    container: av.container.InputContainer,  # Of `open_container`
-    stream: av.VideoStream,  # Its picture track
-) -> Iterator[av.VideoFrame]:  # Frames as stored, not turned
-    "Decode from where the container stands, skipping damaged packets."
-    for packet in container.demux(stream):
-        try:
-            yield from () if packet.is_corrupt else packet.decode()
-        except av.FFmpegError:
-            continue
-
-
 def _decode_av(path: str | Path, info: VideoInfo, wanted: np.ndarray, lead: int | None) -> Iterator[np.ndarray]:
     """Upright frames of ascending numbers, seeking to `lead` key frames before each (None: never); `LookupError` where
     that misses one."""
@@ -434,7 +781,8 @@ def _decode_av(path: str | Path, info: VideoInfo, wanted: np.ndarray, lead: int 
             if frame is None or last < number - 2:
                 raise InputError(f"{path} is damaged after {info.times[last]:.2f} s: take a shorter duration")
             image = frame.to_ndarray(format="rgb24")
-            yield np.rot90(_one_field(image) if frame.interlaced_frame else image, info.rotation // 90)
+            halved = frame.interlaced_frame or info.combed
+            yield np.rot90(_one_field(image) if halved else image, info.rotation // 90)
 
 
 def _one_field(image: np.ndarray) -> np.ndarray:
@@ -445,42 +793,77 @@ def _one_field(image: np.ndarray) -> np.ndarray:
     return image
 
 
+_DECORD = """
+import json, sys
+path, numbers, sys.path = json.load(sys.stdin)
+import decord, numpy as np
+decord.logging.set_level(decord.logging.QUIET)
+reader, write = decord.VideoReader(path, num_threads=2), sys.stdout.buffer.write
+write(np.array([len(reader), *reader[0].shape]).astype("<i8").tobytes())
+write(reader.get_frame_timestamp(range(len(reader)))[:, 0].astype("<f8").tobytes())
+for number in numbers:
+    write(reader[number].asnumpy().tobytes())
+"""
+
+
 def _decode_decord(path: str | Path, info: VideoInfo, wanted: np.ndarray) -> Iterator[np.ndarray]:
-    "The same through decord; `LookupError` where it sees other frames."
-    import decord
-
-    if info.interlaced:
-        raise LookupError("decord gives both fields at once")
-
-    decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.VideoReader(str(Path(path).absolute()), num_threads=min(2, os.cpu_count() or 1))
-    if len(reader) != info.num_frames:
-        raise LookupError("decord counts other frames")
-    times = reader.get_frame_timestamp(range(len(reader)))[:, 0]
-    if np.abs(times - times[0] - info.times).max() > 0.4 / info.fps:
-        raise LookupError("decord has other time stamps")
-    for k in wanted:
-        yield reader[int(k)].asnumpy()
+    "The same through decord, in a process of its own."
+    if find_spec("decord") is None:
+        raise InputError("reader='decord' needs decord: pip install decord")
+    other = InputError(f"decord sees other frames in {path} than there are: leave reader='decord' out")
+    if info.interlaced or not info.kind.startswith(("mov", "matroska")):
+        raise other
+    child = subprocess.Popen(
+        [sys.executable, "-c", _DECORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        child.stdin.write(json.dumps([str(Path(path).absolute()), wanted.tolist(), sys.path]).encode())
+        child.stdin.close()
+        count, *shape = np.frombuffer(child.stdout.read(32), "<i8", 4).tolist()
+        times = np.frombuffer(child.stdout.read(8 * count), "<f8", count)
+        if len(times) != info.num_frames or np.abs(times - times[0] - info.times).max() > 0.4 / info.fps:
+            raise other
+        for _ in wanted:
+            yield np.frombuffer(child.stdout.read(math.prod(shape)), np.uint8).reshape(shape)
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
+        raise InputError(f"decord cannot read {path}: leave reader='decord' out") from error
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #f780dfa6
-def _decode(path: str | Path, info: VideoInfo, wanted: np.ndarray, size: tuple, reader: str) -> np.ndarray:
-    "Wanted frames at a size by the first way that works: decord, PyAV seeking, PyAV from the start."
-    exact = len(info.keys) > 0 and info.kind.startswith(("mov", "matroska"))
-    by_decord = [_decode_decord(path, info, wanted)]
-    by_av = [_decode_av(path, info, wanted, lead) for lead in ([0 if exact else 3] if len(info.keys) else []) + [None]]
-    ways = dict(auto=by_decord * exact + by_av, av=by_av, decord=by_decord)[reader]
+def _decoded(path: str | Path, info: VideoInfo, wanted: np.ndarray, reader: str) -> Iterator[np.ndarray]:
+    "Wanted frames: PyAV seeking, and PyAV from the start for those that seeking misses."
+    exact = info.kind.startswith(("mov", "matroska"))
+    leads = [0 if exact else 3, None] if len(info.keys) else [None]
+    ways = [partial(_decode_av, lead=lead) for lead in leads]
     if info.kind == "webp":
-        ways = [_decode_webp(path, wanted)]
-    frames = np.empty((len(wanted), size[1], size[0], 3), np.uint8)
-    for way in ways:
+        ways = [_decode_webp]
+    elif reader == "decord":
+        ways = [_decode_decord]
+    given = 0
+    for number, way in enumerate(ways, 1):
         try:
-            for k, frame in enumerate(way):
-                frames[k] = resize(frame, size)
-            return frames
+            with closing(way(path, info, wanted[given:])) as frames:
+                for frame in frames:
+                    yield frame
+                    given += 1
+            return
         except Exception:
-            if way is ways[-1]:
+            if number == len(ways):
                 raise
+
+
+def _decode(path: str | Path, info: VideoInfo, wanted: np.ndarray, size: tuple, reader: str) -> np.ndarray:
+    "Wanted frames at a size."
+    frames = np.empty((len(wanted), size[1], size[0], 3), np.uint8)
+    for k, frame in enumerate(_decoded(path, info, wanted, reader)):
+        frames[k] = resize(frame, size)
+    return frames
 
 
 def _spread(times: np.ndarray, num_frames: int) -> np.ndarray:
@@ -500,13 +883,34 @@ def read_video(
     start: float = 0.0,  # Seconds after the clip's first frame at which the window begins
     duration: float | None = None,  # Length of the window in seconds, cut at the clip's end; None: to the end
     max_side: int | None = None,  # Longest side in pixels; larger frames are scaled down as they come
-    reader: str = "auto",  # 'decord', 'av', or 'auto': decord where it is installed and right
+    reader: str = "auto",  # 'auto' or 'av': PyAV; 'decord': decord in a process of its own, for comparison
 ) -> Video:  # Upright frames with their times after the first of them
     "Read a window of a clip; only the frames asked for are held."
+    if reader not in ("auto", "av", "decord"):
+        raise InputError(f"the reader must be 'auto', 'av' or 'decord', got {reader!r}")
     info = probe_video(path)
     wanted, size = _select(path, info, num_frames, start, duration, max_side)
     times = info.times[wanted]
     return Video(_decode(path, info, wanted, size, reader), times - times[0], info.fps)
+
+
+def read_windows(
+    path: str | Path,  # Video file
+    windows: list[tuple[float, float]],  # Start and length of each in seconds, in the order of time; they may overlap
+    *,
+    max_side: int | None = None,  # Longest side in pixels
+    info: VideoInfo | None = None,  # What `probe_video` says; None: ask it
+) -> Iterator[Video]:  # All frames of each window in turn, with their times after the first of them
+    "Read windows of a clip one after another, each frame decoded once."
+    info, held = info or probe_video(path), {}
+    chosen = [_select(path, info, None, start, length, max_side) for start, length in windows]
+    frames = _decoded(path, info, np.unique(np.concatenate([wanted for wanted, _ in chosen])), "auto")
+    with closing(frames):
+        for wanted, size in chosen:
+            held = {number: frame for number, frame in held.items() if number >= wanted[0]}
+            for number in wanted[len(held) :]:
+                held[number] = np.array(resize(next(frames), size))
+            yield Video(np.stack(list(held.values())), info.times[wanted] - info.times[wanted[0]], info.fps)
 
 
 def _select(
@@ -544,49 +948,5 @@ def _select(
         inside if num_frames is None else inside[_spread(info.times[inside], int(num_frames))],
         limit_side(info.size, max_side),
     )
-    if (need := len(wanted) * size[0] * size[1] * 3) > _MAX_BYTES:
-        raise InputError(
-            f"{window} needs {need / 1e9:.0f} GB for {len(wanted)} frames of {size[0]}x{size[1]}: take a shorter "
-            "duration or fewer frames"
-        )
+    check_limit("held", len(wanted) * size[0] * size[1], printable(window))
     return wanted, size
-
-
-# %% ../../nbs/1_geometry/01_video.ipynb #64d2f0b5
-def read_image(
-    path: str | Path,  # Picture file: anything Pillow reads
-    *,
-    # Longest side in pixels; larger pictures are scaled down, JPEGs while they are decoded
-    max_side: int | None = None,
-) -> np.ndarray:  # Shape (H, W, 3), uint8, RGB, upright
-    "Read a photograph: turned as EXIF says, over white where transparent, 16 bits to 8."
-    path = _check_input(path, "picture")
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, 500_000_000
-    try:
-        with warnings.catch_warnings(record=True), Image.open(path) as image:
-            size, orientation = limit_side(image.size, max_side), image.getexif().get(_ORIENTATION, 1)
-            if size != image.size:
-                image.draft(None, size)
-            small = Image.fromarray(resize(_to_rgb(image), size))
-            small.getexif()[_ORIENTATION] = orientation
-            return np.array(ImageOps.exif_transpose(small))
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path} is not a picture that can be read: it is truncated, damaged, too large or of another kind"
-        ) from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    "Any Pillow mode to 8-bit RGB."
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, np.float32)
-        top = 65535 if image.mode.startswith("I") else 1 if values.max() <= 1 else 255
-        image = Image.fromarray((values.clip(0, top) * (255 / top) + 0.5).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))

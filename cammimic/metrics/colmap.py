@@ -28,7 +28,6 @@ __all__ = [
 
 # %% ../../nbs/2_metrics/06_colmap.ipynb #56ffc345
 import argparse
-import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from cammimic.core import InputError, atomic_path, show
+from cammimic.core import InputError, atomic_path, show, to_json
 from cammimic.geometry.dense import estimate_homographies
 from cammimic.geometry.path import CameraPath, to_normalised
 from cammimic.geometry.render import CameraMove, render_panorama
@@ -602,7 +601,7 @@ def run_colmap_study(
     hardware = f"one core, {platform.machine()}"
     facts = dict(command=command, seeds=list(seeds), date=str(date.today()), hardware=hardware, versions=versions)
     with atomic_path(output / "study.json", (".json",)) as part:
-        part.write_text(json.dumps(dict(facts, sources=SOURCES), indent=1) + "\n")
+        part.write_text(to_json(dict(facts, sources=SOURCES), indent=1) + "\n", encoding="utf-8")
     return output
 
 

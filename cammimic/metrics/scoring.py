@@ -32,7 +32,20 @@ import cv2
 import numpy as np
 
 from cammimic import __version__
-from cammimic.core import PALETTE, InputError, atomic_path, check_output, digest, file_digest
+from cammimic.core import (
+    PALETTE,
+    InputError,
+    atomic_path,
+    check_distinct,
+    check_limit,
+    check_output,
+    csv_cell,
+    digest,
+    file_digest,
+    printable,
+    regular_file,
+    to_json,
+)
 from cammimic.geometry.measure import Measurement, measure_file
 from cammimic.geometry.path import CURVES
 from cammimic.geometry.robust import ClipMotion, residual_motion
@@ -57,17 +70,14 @@ def measure_motion(
     "Measure how the picture of a clip moves, and how far that can be trusted."
     if plot is not None:
         check_output(plot, (".png", ".svg", ".pdf"))
+        check_distinct([plot], [video, mask])
     window = dict(start=start, duration=duration)
     found = measure_file(video, estimator=estimator, mask=mask, cache=cache, **window)
     times = found.path.resample(_wanted_frames(found, video, num_frames)).times
     motion = found.at(times)
-    if plot is not None:
-        clip = read_video(video, len(times), max_side=found.measured[0], **window)
-        with atomic_path(plot) as part:
-            plot_motion(clip, motion, size=found.size).savefig(part, dpi=110)
     camera, scale = found.camera, found.size[0] / found.measured[0]
     total, label, path = camera.total(), camera.label(), motion.path(times)
-    return dict(
+    facts = dict(
         video=str(video),
         size=list(found.size),
         start=start,
@@ -87,6 +97,12 @@ def measure_motion(
         moving=found.moving,
         estimator=found.estimator,
     )
+    to_json(facts, ascii=True)  # refuses what is no number, before anything is written
+    if plot is not None:
+        clip = read_video(video, len(times), max_side=found.measured[0], **window)
+        with atomic_path(plot) as part:
+            plot_motion(clip, motion, size=found.size).savefig(part, dpi=110)
+    return facts
 
 
 def _wanted_frames(found: Measurement, video: str | Path, num_frames: int | str) -> int:
@@ -287,8 +303,11 @@ def _report(
 
 def _is_composed(path: str | Path) -> bool:
     "Whether a video says of itself that a picture's own pixels were laid over what a model made."
-    with open_container(path) as (container, _):
-        return "compositeWithTrained" in container.metadata.get("comment", "")
+    try:
+        with open_container(path) as (container, _):
+            return "compositeWithTrained" in container.metadata.get("comment", "")
+    except InputError:
+        return False  # an animated WebP is read in another way, and says nothing of itself
 
 
 def _best_device() -> str:
@@ -300,6 +319,7 @@ def _best_device() -> str:
 
 # %% ../../nbs/2_metrics/04_scoring.ipynb #6e1020e9
 FIELDS = ("reference", "generated", "image", "prompt", "mask", "start", "duration")
+_FILES = ("reference", "generated", "image", "mask")
 GAINS, LOOKS = ("pan", "tilt", "zoom", "roll"), ("scene", "text", "ssim", "features")
 SCORES = (
     "ratio",
@@ -323,6 +343,7 @@ SCORES = (
 
 def _read_table(path: str | Path, *, torn: bool = False) -> list:
     "Rows of a CSV file with the number of their last line; `torn`: what was cut off at the end is left out."
+    check_limit("table", regular_file(path, "table").stat().st_size, printable(str(path)))
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -354,10 +375,10 @@ def read_pairs(
 
     for name in FIELDS[:2]:
         if name not in columns:
-            refuse(f"there is no column {name}, only {', '.join(columns)}; columns are separated by commas")
+            refuse(f"there is no column {name}, only {', '.join(columns)[:200]}; columns are separated by commas")
     for k, name in enumerate(columns, 1):
         if columns.count(name) > 1:
-            refuse(f"two columns are named {name!r}")
+            refuse(f"two columns are named {name[:200]!r}")
         if name in SCORES or not name:
             refuse(f"column {k} cannot be named {name!r}" + (", a score is" if name else ""))
         if name not in FIELDS and (near := get_close_matches(name.lower(), FIELDS, 1, 0.8)):
@@ -378,7 +399,7 @@ def read_pairs(
 # %% ../../nbs/2_metrics/04_scoring.ipynb #098e0525
 def _key(row: dict, folder: Path, settings: dict) -> str:
     "Digest of everything a row's scores depend on."
-    files = [_digest(folder / row[name]) for name in ("reference", "generated", "image", "mask") if row.get(name)]
+    files = [_digest(folder / row[name]) for name in _FILES if row.get(name)]
     return digest(json.dumps([__version__, [row.get(name, "") for name in FIELDS], files, settings], sort_keys=True))
 
 
@@ -396,6 +417,11 @@ def _content(path: Path, size: int, changed: int) -> str:
     return file_digest(path)
 
 
+def _written(row: dict) -> tuple[str, ...]:
+    "What names a pair, as it stands in the output."
+    return tuple(csv_cell(row.get(name, "")) for name in FIELDS)
+
+
 def _finished(output: Path, rows: list) -> dict[str, dict]:
     """What an earlier run left in the output, by key; refuses a file that is something else or holds scores of other
     pairs."""
@@ -406,8 +432,8 @@ def _finished(output: Path, rows: list) -> dict[str, dict]:
     if not {*FIELDS[:2], *SCORES} <= set(columns):
         raise InputError(f"{output} exists and is not a table of scores; choose another output")
     found = [dict(zip(columns, cells, strict=False)) for _, cells in lines[1:] if len(cells) == len(columns)]
-    wanted = {tuple(row.get(name, "") for name in FIELDS) for _, row in rows}
-    strange = [row for row in found if not row["error"] and tuple(row.get(name, "") for name in FIELDS) not in wanted]
+    wanted = {_written(row) for _, row in rows}
+    strange = [row for row in found if not row["error"] and _written(row) not in wanted]
     if strange:
         raise InputError(
             f"{output} has scores of {len(strange)} pairs that are not in this table, such as "
@@ -426,9 +452,13 @@ def _score_row(row: dict, scorer: AppearanceScorer, options: dict) -> dict:
                 raise InputError(f"the column {name} is empty")
         for name in FIELDS[5:]:
             try:
-                given.update({name: float(given[name])} if name in given else {})
+                seconds = float(given.get(name, 0))
             except ValueError:
-                raise InputError(f"the column {name} must hold seconds, got {given[name]!r}") from None
+                seconds = math.nan
+            if name in given and math.isfinite(seconds):
+                given[name] = seconds
+            elif name in given:
+                raise InputError(f"the column {name} must hold seconds, got {given[name]!r}")
         report = _report(scorer, **given, **options)
     except InputError as error:
         return dict(error=str(error))
@@ -493,7 +523,7 @@ class _Table:
     def rewrite(self) -> None:
         "Write it whole, or not at all."
         with atomic_path(self.path) as part, open(part, "w", newline="", encoding="utf-8") as stream:
-            self._write(stream, self.done, [self.columns])
+            self._write(stream, self.done, [[csv_cell(name) for name in self.columns]])
 
     def append(self, key: str, scores: dict) -> None:
         "Add the rows of a key; what was not the row's own fault keeps no key, so that it is tried again."
@@ -503,7 +533,7 @@ class _Table:
 
     def _write(self, stream, chosen, lines=()) -> None:
         cells = [
-            [{**self.done[key], **row}.get(name, "") for name in self.columns]
+            [csv_cell({**self.done[key], **row}.get(name, "")) for name in self.columns]
             for key, (_, row) in zip(self.keys, self.rows, strict=False)
             if key in chosen
         ]
@@ -529,9 +559,9 @@ def score_pairs(
     output, folder = check_output(output_csv, (".csv",)), Path(pairs_csv).resolve().parent
     if workers < 1:
         raise InputError(f"the number of workers must be at least 1, got {workers}")
-    if output.resolve() == Path(pairs_csv).resolve():
-        raise InputError(f"writing {output} would overwrite the pairs; choose another output")
     columns, rows = read_pairs(pairs_csv)
+    named = {folder / row[name] for _, row in rows for name in _FILES if row.get(name)}
+    check_distinct([output], [pairs_csv, scene_model, text_model, feature_model, *sorted(named)])
     models = {
         name: _whole_path(model)
         for name, model in dict(scene_model=scene_model, text_model=text_model, feature_model=feature_model).items()

@@ -23,7 +23,7 @@ from itertools import product
 
 import numpy as np
 
-from cammimic.core import require_extra
+from cammimic.core import printable, require_extra
 from cammimic.metrics.camerascore import camera_score, displacement_error
 
 
@@ -148,6 +148,7 @@ def as_text(
     rows: dict,  # Of `summary`
 ) -> str:  # One line a method; the last column counts the tasks
     "A table to print."
+    rows = {printable(name): cells for name, cells in rows.items()}
     measures, width = list(next(iter(rows.values()))), max(24, *map(len, rows))
 
     def text(cell, measure):

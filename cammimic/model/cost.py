@@ -33,11 +33,13 @@ from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sd
 from torch.utils.weak import WeakIdKeyDictionary
 
 from cammimic.command import backbone_option, json_option, report
-from cammimic.core import InputError
+from cammimic.core import InputError, check_limit, printable
 from cammimic.model.backbone import Backbone
+from cammimic.model.embedded import load_embedded
 from cammimic.model.families import MOTION_MODULES, ONE_ATTENTION, MotionModuleBackbone, WanBackbone, make_efficient
 from cammimic.model.loading import read_config, read_pipeline
 from cammimic.model.lora import adapter_parameters, add_lora, merged_adapter, set_adapters
+from cammimic.model.stored import check_model_folder, read_model_defaults
 
 # %% ../../nbs/3_model/11_cost.ipynb #03caff2a
 # Has shapes on the meta device, and saves what fused attention saves
@@ -108,8 +110,12 @@ class Phase:
 
 def _counted(name: str, steps: int, work: Callable, held: int) -> Phase:
     "Run a step and count."
-    with _fused_attention(), LiveMemory() as memory:
-        work()
+    try:
+        with _fused_attention(), LiveMemory() as memory:
+            work()
+    except (RuntimeError, ValueError, TypeError) as error:
+        said = printable(str(error).partition("\n")[0])[:160]
+        raise InputError(f"a step of {name} cannot be computed with this model and size: {said}") from error
     return Phase(name, steps, memory.flops / 1e9, memory.peak, held)
 
 
@@ -169,20 +175,44 @@ _FAMILY = dict(
     UNetMotionModel=(MotionModuleBackbone, dict(sizes=((512, 512),), **MOTION_MODULES)),
     WanTransformer3DModel=(WanBackbone, dict(sizes=((832, 480),), num_frames=17, **ONE_ATTENTION)),
 )
+# Classes that are built from a stranger's settings, and no others
+_KNOWN = {
+    "unet": tuple(_FAMILY),
+    "vae": ("AutoencoderKL", "AutoencoderKLWan"),
+    "text_encoder": ("CLIPTextModel", "UMT5EncoderModel"),
+}
 
 
 def _configs(name: str) -> dict:
     "Classes and configurations of a model's parts, from its own small files."
+    check_model_folder(name)
     read_pipeline(name)  # refuses what cannot be loaded, before anything else is read
     index, found = read_config(name, "model_index.json"), {}
     for part, role in dict(unet="unet", transformer="unet", vae="vae", text_encoder="text_encoder").items():
         if part not in index and not (Path(name) / part).is_dir():
             continue
         config = read_config(name, f"{part}/config.json")
-        found[role] = config.get("_class_name") or next(iter(config.get("architectures", [])), "CLIPTextModel"), config
+        architectures = config.get("architectures") or ["CLIPTextModel"]
+        kind = config.get("_class_name") or (architectures[0] if isinstance(architectures, list) else architectures)
+        if kind not in _KNOWN[role]:
+            shown = printable(str(kind))[:60]
+            raise InputError(f"{name} has a {shown} for its {role}, and cammimic knows {', '.join(_KNOWN[role])}")
+        found[role] = kind, config
     if lacking := {"unet", "vae", "text_encoder"} - found.keys():
         raise InputError(f"{name} has no {min(lacking)}")
     return found
+
+
+def _built(kind: str, config: dict) -> torch.nn.Module:
+    "A part of given settings, with random weights."
+    import diffusers
+    import transformers
+
+    if hasattr(diffusers, kind):
+        made = getattr(diffusers, kind)
+        return made.from_config(config) if "_class_name" in config else made(**config)
+    made = getattr(transformers, kind)
+    return made(made.config_class(**{key: value for key, value in config.items() if key != "architectures"}))
 
 
 def architecture(
@@ -192,27 +222,23 @@ def architecture(
 ) -> Backbone:  # The model on the meta device: shapes, and no memory
     "A model's architecture without its weights."
     import diffusers
-    import transformers
 
-    parts = {}
-    with torch.device("meta"):
-        for role, (kind, config) in (PUBLISHED[name] if name in PUBLISHED else _configs(name)).items():
-            if hasattr(diffusers, kind):
-                parts[role] = (
-                    getattr(diffusers, kind).from_config(config)
-                    if name not in PUBLISHED
-                    else getattr(diffusers, kind)(**config)
-                )
-            else:
-                parts[role] = getattr(transformers, kind)(
-                    getattr(transformers, kind).config_class(
-                        **{key: value for key, value in config.items() if key != "architectures"}
-                    )
-                )
+    if name == "embedded":
+        found = load_embedded()
+        for part in (found.unet, found.vae, found.text_encoder):
+            torch.nn.Module.to(part, "meta", torch_dtype)
+        return found
+    known = PUBLISHED[name] if name in PUBLISHED else _configs(name)
+    try:
+        with torch.device("meta"):
+            parts = {role: _built(kind, config) for role, (kind, config) in known.items()}
+    except Exception as error:
+        said = printable(str(error).partition("\n")[0])[:160]
+        raise InputError(f"{name} has settings of which no model can be made: {said}") from error
     family = _FAMILY.get(type(parts["unet"]).__name__)
     if family is None:
         raise InputError(f"{name} has a {type(parts['unet']).__name__}, and cammimic knows {', '.join(_FAMILY)}")
-    own = read_config(name, "cammimic.json") if (Path(name) / "cammimic.json").is_file() else {}
+    own = read_model_defaults(name)
     scheduler = diffusers.DDIMScheduler()
     for role, part in parts.items():
         for tensor in (
@@ -225,7 +251,7 @@ def architecture(
         **parts,
         tokenizer=None,
         scheduler=scheduler,
-        **{**family[1], **{key: tuple(map(tuple, value)) if key == "sizes" else value for key, value in own.items()}},
+        **family[1] | {key: value for key, value in own.items() if hasattr(family[0], key) or key == "sampling"},
     )
 
 
@@ -247,7 +273,11 @@ def _latents(backbone: Backbone, size: tuple, num_frames: int, batch: int = 1) -
 def _text(backbone: Backbone, batch: int = 1) -> torch.Tensor:
     "Text embeddings."
     config = backbone.unet.config
-    width, length = (config.text_dim, 512) if isinstance(backbone, WanBackbone) else (config.cross_attention_dim, 77)
+    if isinstance(backbone, WanBackbone):
+        width, length = config.text_dim, 512
+    else:
+        longest = getattr(backbone.text_encoder.config, "max_position_embeddings", 77)
+        width, length = config.cross_attention_dim, min(77, longest)
     return torch.zeros(batch, length, width, dtype=backbone.dtype, device=backbone.device)
 
 
@@ -335,6 +365,8 @@ def estimate(
 ) -> dict:
     "Memory and work of a transfer."
     size, num_frames = size or backbone.sizes[0], num_frames or backbone.num_frames
+    check_limit("frames", num_frames, "the video")
+    check_limit("frame", size[0] * size[1], "the video")
     factor = backbone.scale_factor * (
         2 if isinstance(backbone, WanBackbone) else 2 ** (len(backbone.unet.config.block_out_channels) - 1)
     )
@@ -448,6 +480,9 @@ def command(
     as_json: bool,
 ) -> None:
     "Say what a transfer needs of memory and time; nothing is downloaded but a model's small files."
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     try:
         shape = None if size is None else tuple(int(side) for side in size.lower().split("x"))
     except ValueError:

@@ -33,6 +33,7 @@ from torch import nn
 
 from cammimic.core import InputError
 from cammimic.model.backbone import Backbone
+from cammimic.weights import check_part
 
 
 # %% ../../nbs/3_model/05_embedded.ipynb #8bf160dd
@@ -246,7 +247,10 @@ def read_tokenizer(
     "The tokenizer stored in a model folder."
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
+    return CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer", trust_remote_code=False)
+
+
+_SHARED = ("vae", "tokenizer", "scheduler")  # By the denoiser of clips and that of frames
 
 
 def _load(folder: str | Path | None, part: str, denoiser, device: str) -> Backbone:
@@ -254,12 +258,18 @@ def _load(folder: str | Path | None, part: str, denoiser, device: str) -> Backbo
     from diffusers import DDIMScheduler
     from transformers import CLIPTextModel
 
-    folder = Path(folder or str(files("cammimic") / "assets" / "embedded"))
+    given, folder = folder, Path(folder or str(files("cammimic") / "assets" / "embedded"))
     if not (folder / part / "unet").is_dir():
         raise InputError(f"the embedded backbone is missing at {str(folder / part)!r}; reinstall cammimic")
-    unet = denoiser.from_pretrained(folder / part / "unet", torch_dtype=torch.float32)
-    text_encoder = CLIPTextModel.from_pretrained(folder / part / "text_encoder", dtype=torch.float32)
-    vae = PatchAutoencoder.from_pretrained(folder / "vae", torch_dtype=torch.float32)
+    if given is not None:
+        for own in (folder / part / "unet", folder / part / "text_encoder", *map(folder.joinpath, _SHARED)):
+            check_part(own, home=folder)
+    safely = dict(use_safetensors=True)
+    unet = denoiser.from_pretrained(folder / part / "unet", torch_dtype=torch.float32, **safely)
+    text_encoder = CLIPTextModel.from_pretrained(
+        folder / part / "text_encoder", dtype=torch.float32, trust_remote_code=False, **safely
+    )
+    vae = PatchAutoencoder.from_pretrained(folder / "vae", torch_dtype=torch.float32, **safely)
     return Backbone(
         "embedded",
         unet,

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 import torch.utils.checkpoint
 
-from cammimic.core import InputError
-from cammimic.model.backbone import PROJECTIONS, Backbone, build_tokenizer, tiny_backbone
+from cammimic.core import InputError, check_limit
+from cammimic.model.backbone import PROJECTIONS, Backbone, build_tokenizer, check_prompts, tiny_backbone
 
 # %% ../../nbs/3_model/04_families.ipynb #575ca469
 MOTION_MODULES = dict(  # Where motion modules take adapters
@@ -111,6 +111,7 @@ class FlowBackbone(Backbone):
             raise InputError(
                 f"{self.name} is a flow-matching model, sampled with {', '.join(FLOW_SOLVERS)}, not with {name!r}"
             )
+        check_limit("steps", steps, self.name)
         kind = getattr(diffusers, FLOW_SOLVERS[name])
         if name == "euler":
             scheduler = kind(shift=self.shift)
@@ -144,6 +145,10 @@ class WanBackbone(FlowBackbone):
         return self.vae.config.scale_factor_spatial
 
     @property
+    def patch_size(self) -> int:  # Latent cells per side that the denoiser takes for one
+        return self.unet.config.patch_size[-1]
+
+    @property
     def dtype(self) -> torch.dtype:  # Norms and time embedding stay in float32
         return self.unet.patch_embedding.weight.dtype
 
@@ -156,8 +161,7 @@ class WanBackbone(FlowBackbone):
 
     @torch.no_grad()
     def encode_prompt(self, prompts: list) -> torch.Tensor:  # Text embeddings, shape (B, L, D), zero behind the prompt
-        prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-        limit = min(self.tokenizer.model_max_length, 512)
+        prompts, limit = check_prompts(prompts), min(self.tokenizer.model_max_length, 512)
         for prompt in prompts:
             length = len(self.tokenizer(prompt).input_ids)
             if length > limit:

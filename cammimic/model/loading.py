@@ -19,19 +19,23 @@ __all__ = [
 
 # %% ../../nbs/3_model/06_loading.ipynb #afce3f50
 import io
-import json
+import os
 import re
+import secrets
 import shutil
 import warnings
 from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
-from cammimic.core import InputError
+from cammimic.core import InputError, file_inside, printable, read_json, read_text, to_json
 from cammimic.model.backbone import Backbone
 from cammimic.model.embedded import load_embedded, load_image_model
 from cammimic.model.families import MOTION_MODULES, ONE_ATTENTION, MotionModuleBackbone, WanBackbone, make_efficient
+from cammimic.model.stored import check_index, check_model_folder, read_model_defaults
+from cammimic.weights import check_config, check_part, links_may_lead_to
 
 
 # %% ../../nbs/3_model/06_loading.ipynb #33e88112
@@ -59,7 +63,7 @@ def _why(error: Exception, *, revision: str | None = None, variant: str | None =
                 return sentence
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "there is not enough memory for its weights: use a smaller type (torch_dtype), or a smaller model"
-    text = str(error).strip().split("\n")[0][:160]
+    text = printable(str(error).strip().split("\n")[0][:160])
     if "no file named" in text.lower():
         return (
             f"it has no weights of the variant {variant!r}; leave the variant out"
@@ -80,38 +84,84 @@ def read_config(
     from huggingface_hub import hf_hub_download
 
     if Path(name).is_dir():
-        path = Path(name) / file
-        if not path.is_file():
+        if not (Path(name) / file).exists():
             raise InputError(
                 f"cannot load the backbone {name!r}: the folder has no {file}, so it is no model in diffusers' layout"
             )
+        path = file_inside(name, file, within=links_may_lead_to(name))
     else:
         try:
             path = Path(hf_hub_download(name, file, revision=revision))
         except Exception as error:
             raise InputError(f"cannot load the backbone {name!r}: {_why(error, revision=revision)}") from error
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"cannot load the backbone {name!r}: its {file} is damaged") from error
+        values = read_json(path, name=f"its {file}", long_integers=True)
+        return check_index(values, f"its {file}") if file == "model_index.json" else check_config(values, f"its {file}")
+    except InputError as error:
+        raise InputError(f"cannot load the backbone {name!r}: {error}") from error
 
 
 # %% ../../nbs/3_model/06_loading.ipynb #49349b51
+def _is_diffusers(kind: type) -> bool:
+    "Whether a class is one of diffusers', which have no code of strangers to trust."
+    return kind.__module__.partition(".")[0] == "diffusers"
+
+
+def _hub_settings(name: str, part: str, kind: type, revision: str | None) -> dict[str, dict]:
+    "Settings of a part on the hub by file name; none where they cannot be had, which `from_pretrained` then tells."
+    from huggingface_hub import hf_hub_download
+
+    file = "scheduler_config.json" if "Scheduler" in kind.__name__ else "config.json"
+    file = "tokenizer_config.json" if "Tokenizer" in kind.__name__ else file
+    try:
+        path = hf_hub_download(name, f"{part}/{file}".strip("/"), revision=revision)
+    except Exception:
+        return {}
+    return {file: check_config(read_json(path, name=f"its {file}", long_integers=True), f"its {file}")}
+
+
+def _check_settings(name: str, part: str, kind: type, revision: str | None) -> None:
+    "Refuse a part that is not what it is taken for, or asks for more than numbers."
+    if Path(name).is_dir():
+        settings = check_part(Path(name) / part, home=name)
+    else:
+        settings = _hub_settings(name, part, kind, revision)
+    found = settings.get("config.json", {}).get("_class_name", kind.__name__)
+    if _is_diffusers(kind) and found != kind.__name__:
+        raise InputError(f"it is a {printable(found)[:60]}, and a {kind.__name__} is wanted")
+
+
+def _safely(kind: type, name: str, options: dict) -> object:
+    "A part with its weights of safetensors, or where it has none, of a file that may hold nothing but tensors."
+    try:
+        return kind.from_pretrained(name, use_safetensors=True, **options)
+    except OSError as error:
+        if "file named" not in str(error):
+            raise
+        missing = error
+    try:  # diffusers and transformers read it with weights_only=True
+        return kind.from_pretrained(name, use_safetensors=False, **options)
+    except OSError:
+        raise missing from None
+
+
 def _parts(name: str, kinds: dict, *, torch_dtype: torch.dtype, variant: str | None, revision: str | None) -> dict:
     "Components of a pipeline: name of the subfolder -> class."
     found, said = {}, io.StringIO()
     for part, kind in kinds.items():
-        options = dict(revision=revision, subfolder=part or None)
-        if kind.__module__.startswith("diffusers.models"):
-            options |= dict(torch_dtype=torch_dtype, variant=variant)
-        elif "Encoder" in kind.__name__ or "CLIPTextModel" in kind.__name__:
-            options |= dict(dtype=torch_dtype, variant=variant)
-        if options["subfolder"] is None:
-            options.pop("subfolder")
+        options = dict(revision=revision) | (dict(subfolder=part) if part else {})
+        has_weights, is_diffusers = hasattr(kind, "save_pretrained") and hasattr(kind, "forward"), _is_diffusers(kind)
+        if not is_diffusers:
+            options |= dict(trust_remote_code=False)
+        if has_weights:
+            options |= dict(variant=variant, **{"torch_dtype" if is_diffusers else "dtype": torch_dtype})
         try:
+            _check_settings(name, part, kind, revision)
             with warnings.catch_warnings(), redirect_stderr(said):
                 warnings.simplefilter("ignore")
-                found[part] = kind.from_pretrained(name, **options)
+                found[part] = _safely(kind, name, options) if has_weights else kind.from_pretrained(name, **options)
+        except InputError as error:
+            raise InputError(f"cannot load the backbone {name!r}: its {part or 'weights'}: {error}") from error
         except Exception as error:
             raise InputError(
                 f"cannot load the backbone {name!r}: its {part or 'weights'}: "
@@ -153,14 +203,14 @@ def read_pipeline(
 ) -> str:  # Class of its pipeline, one of `FAMILIES`
     "Which pipeline a model is, told by its model_index.json; `InputError` where cammimic cannot run it."
     index = read_config(name, "model_index.json", revision)
-    pipeline = index.get("_class_name")
+    pipeline = index["_class_name"]
     if pipeline not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise InputError(
-            f"cannot load the backbone {name!r}: it is a {pipeline}, and cammimic knows {known}; "
+            f"cannot load the backbone {name!r}: it is a {printable(pipeline)[:60]}, and cammimic knows {known}; "
             'see "add your own backbone"'
         )
-    second = [part for part in index.get("transformer_2") or () if part is not None]
+    second = index.get("transformer_2") not in (None, [], [None, None])
     if second or index.get("boundary_ratio") is not None:
         raise InputError(
             f"cannot load the backbone {name!r}: it has two transformers, one for high and one for low noise "
@@ -214,16 +264,15 @@ def _placed(backbone: Backbone, device: str, offload: bool) -> Backbone:
 
 def _described(backbone: Backbone) -> Backbone:
     "A loaded backbone with its own defaults, and its licence from the model card beside it or from the list."
-    card = Path(backbone.name) / "README.md"
-    found = (
-        re.search(r"^license:\s*(\S+)", card.read_text(encoding="utf-8", errors="replace"), re.M)
-        if card.is_file()
-        else None
-    )
-    own = Path(backbone.name) / "cammimic.json"
-    if own.is_file():
-        for name, value in read_config(backbone.name, own.name, None).items():
-            setattr(backbone, name, tuple(map(tuple, value)) if name == "sizes" else value)
+    found = None
+    if (Path(backbone.name) / "README.md").is_file():
+        card = file_inside(backbone.name, "README.md", "model card", within=links_may_lead_to(backbone.name))
+        found = re.search(r"^license:\s*([\w.+-]{1,100})\s*$", read_text(card, kind="model card"), re.M)
+    for name, value in read_model_defaults(backbone.name).items():
+        if hasattr(backbone, name):
+            setattr(backbone, name, value)
+    for size in backbone.sizes:
+        backbone.check_size(size)
     backbone.licence = found[1] if found else LICENCES.get(backbone.name.partition("+")[0], "")
     return backbone
 
@@ -369,8 +418,8 @@ def load_backbone(
         kind = read_config(part, f"{inside}/config.json" if inside else "config.json", None).get("_class_name")
         if kind not in ("MotionAdapter", "UNet3DConditionModel"):
             raise InputError(
-                f"cannot load the backbone {name!r}: {part} holds a {kind}, and only motion adapters and "
-                "UNet3DConditionModels can be put into another model"
+                f"cannot load the backbone {name!r}: {part} holds a {printable(str(kind))[:60]}, and only motion "
+                "adapters and UNet3DConditionModels can be put into another model"
             )
         found = (
             load_animatediff(base, motion_adapter=part, **options)
@@ -378,6 +427,7 @@ def load_backbone(
             else load_unet3d(base, unet=part, **options)
         )
     else:
+        check_model_folder(base)
         found = FAMILIES[read_pipeline(base, options.get("revision"))](base, **options)
     return make_efficient(_placed(_described(found), device, offload), **economies)
 
@@ -423,9 +473,11 @@ def load_image_backbone(
 
     if name == "embedded":
         return load_image_model(device=device)
-    if (found := read_config(name, "model_index.json", revision).get("_class_name")) != "StableDiffusionPipeline":
+    check_model_folder(name)
+    if (found := read_config(name, "model_index.json", revision)["_class_name"]) != "StableDiffusionPipeline":
         raise InputError(
-            f"cannot load the image model {name!r}: it is a {found}, and a StableDiffusionPipeline is wanted"
+            f"cannot load the image model {name!r}: it is a {printable(found)[:60]}, and a StableDiffusionPipeline is "
+            "wanted"
         )
     parts = _parts(
         name,
@@ -456,6 +508,21 @@ def load_image_backbone(
 _DEFAULTS = ("sizes", "num_frames", "guidance_scale", "sampling", "lora_rank", "shift")
 
 
+def _model_card(licence: str, facts: dict) -> str:
+    "A README.md in which facts, which may be a stranger's, are words and never markup."
+    lines = ["# A model with a learned camera motion", ""]
+    if licence:
+        is_word = re.fullmatch(r"[A-Za-z0-9][\w.+-]*", licence)
+        lines[:0] = ["---", f"license: {licence if is_word else to_json(licence)}", "---"]
+    for name, value in facts.items():
+        text = printable(str(value))[:300]
+        fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+        inner = f" {text} " if "`" in text else text
+        is_plain = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9 -]*)?", text)
+        lines.append(f"- {name}: {text}" if is_plain else f"- {name}: {fence}{inner}{fence}")
+    return "\n".join([*lines, "", "Made with cammimic; the licence of the base model holds.", ""])
+
+
 def save_backbone(
     backbone: Backbone,  # Model without adapters
     folder: str | Path,  # Folder to make
@@ -465,7 +532,8 @@ def save_backbone(
     "Write a model in diffusers' layout, with a model card."
     import diffusers
 
-    folder, part = Path(folder), Path(f"{folder}.part")
+    folder = Path(folder)
+    part = folder.with_name(f".cammimic-{os.getpid()}-{secrets.token_hex(4)}")
     if any("lora_" in name for name, _ in backbone.unet.named_parameters()):
         raise InputError("the model still has adapters; fuse or remove them first")
     pipeline, denoiser = (
@@ -479,7 +547,6 @@ def save_backbone(
         denoiser: backbone.unet,
         **{name: getattr(backbone, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")},
     }
-    shutil.rmtree(part, ignore_errors=True)
     try:
         for name, module in parts.items():
             module.save_pretrained(part / name)
@@ -487,21 +554,19 @@ def save_backbone(
             name: [type(module).__module__.partition(".")[0], type(module).__name__] for name, module in parts.items()
         }
         (part / "model_index.json").write_text(
-            json.dumps(dict(_class_name=pipeline, _diffusers_version=diffusers.__version__, **libraries), indent=1)
+            to_json(dict(_class_name=pipeline, _diffusers_version=diffusers.__version__, **libraries), indent=1)
         )
         (part / "cammimic.json").write_text(
-            json.dumps({name: getattr(backbone, name) for name in _DEFAULTS if hasattr(backbone, name)}, indent=1)
+            to_json({name: getattr(backbone, name) for name in _DEFAULTS if hasattr(backbone, name)}, indent=1)
         )
-        facts = "".join(f"- {name}: {value}\n" for name, value in dict(base=backbone.name, **(card or {})).items())
         (part / "README.md").write_text(
-            (f"---\nlicense: {backbone.licence}\n---\n" if backbone.licence else "")
-            + (
-                f"# A model with a learned camera motion\n\n{facts}\nMade with cammimic; the licence of the base model "
-                "holds.\n"
-            ),
-            encoding="utf-8",
+            _model_card(backbone.licence, dict(base=backbone.name, **(card or {}))), encoding="utf-8"
         )
         part.rename(folder)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise InputError(f"cannot write {folder}: {error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

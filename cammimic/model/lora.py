@@ -21,17 +21,18 @@ __all__ = [
 ]
 
 # %% ../../nbs/3_model/02_lora.ipynb #5b3fb44e
-import json
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 
 import torch
 
-from cammimic.core import InputError, atomic_path
+from cammimic.core import InputError, atomic_path, check_limit, printable, to_json
 from cammimic.model.backbone import Backbone
+from cammimic.model.stored import read_adapter_header
 
 # %% ../../nbs/3_model/02_lora.ipynb #b86c74b1
 ADAPTERS = ("spatial", "temporal")
@@ -90,6 +91,17 @@ def _with_feed_forward(pattern: str) -> str:
     return rf"{pattern}|{blocks}ff\.net\.(0\.proj|2)"
 
 
+def _pattern(backbone: Backbone, adapter: str, include_feed_forward: bool) -> str:
+    "What the names of an adapter's modules match as a whole."
+    pattern = getattr(backbone, f"{adapter}_pattern")
+    return _with_feed_forward(pattern) if include_feed_forward else pattern
+
+
+def _matching(backbone: Backbone, pattern: str) -> set[str]:
+    "Modules whose whole names match, with adapters or without."
+    return {name for name, _ in backbone.unet.named_modules() if re.fullmatch(pattern, name)}
+
+
 def add_lora(
     backbone: Backbone,  # Model; its UNet is changed in place
     *,
@@ -102,18 +114,18 @@ def add_lora(
     from peft import LoraConfig, inject_adapter_in_model
 
     rank = backbone.lora_rank if rank is None else rank
-    if rank < 1:
-        raise InputError(f"the LoRA rank must be at least 1, got {rank}")
+    if not isinstance(rank, Integral) or rank < 1:
+        raise InputError(f"the LoRA rank must be a whole number of at least 1, got {rank}")
+    check_limit("rank", rank, "the LoRA")
     remove_lora(backbone)
-    for index, (name, pattern) in enumerate(
-        zip(ADAPTERS, (backbone.spatial_pattern, backbone.temporal_pattern), strict=False)
-    ):
+    for index, name in enumerate(ADAPTERS):
+        pattern = _pattern(backbone, name, False)
         config = LoraConfig(
             r=rank,
             lora_alpha=rank if alpha is None else alpha,
-            target_modules=_with_feed_forward(pattern) if include_feed_forward else pattern,
+            target_modules=_pattern(backbone, name, include_feed_forward),
         )
-        if not any(re.fullmatch(pattern, name_of) for name_of, _ in backbone.unet.named_modules()):
+        if not _matching(backbone, pattern):
             raise InputError(
                 f"{backbone.name!r} has no layer for the {name} adapter: nothing matches its {name}_pattern {pattern!r}"
             )
@@ -249,12 +261,15 @@ def install_lora(
             "same one"
         )
     config = next(iter(header["peft"].values()))
-    add_lora(
-        backbone,
-        rank=config["r"],
-        alpha=config["lora_alpha"],
-        include_feed_forward=any(".ff." in name for name in config["target_modules"]),
-    )
+    feed_forward = any(".ff." in name for name in config["target_modules"])
+    for adapter, layout in header["peft"].items():
+        own = _matching(backbone, _pattern(backbone, adapter, feed_forward))
+        if differing := sorted(own ^ set(layout["target_modules"])):
+            raise InputError(
+                f"the {adapter} adapter does not fit the layers of {backbone.name!r}: they differ in "
+                f"{printable(differing[0])}; make the motion anew"
+            )
+    add_lora(backbone, rank=config["r"], alpha=config["lora_alpha"], include_feed_forward=feed_forward)
     for adapter in header["peft"]:
         for name, weight in adapter_parameters(backbone, adapter).items():
             stored = tensors.get(f"{adapter}.{name}.weight")
@@ -275,7 +290,7 @@ def write_lora(
 
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"cammimic": json.dumps(header)})
+            save_file(tensors, temporary, metadata={"cammimic": to_json(header)})
     except SafetensorError as error:
         raise InputError(f"{str(path)!r} cannot be written, make room on its disk ({error})") from error
 
@@ -286,19 +301,13 @@ def read_lora(
     "Read an adapter file; what is not one raises `InputError`."
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no adapter file {str(path)!r}; make one with `cammimic learn`")
+    header, name = read_adapter_header(path), printable(str(path))
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("cammimic", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, ValueError, OSError) as error:
-        raise InputError(f"{str(path)!r} is not a readable safetensors file ({error})") from error
-    if (
-        not isinstance(header, dict)
-        or header.get("format") != "cammimic-lora"
-        or not {"peft", "fingerprint", "backbone"} <= header.keys()
-    ):
-        raise InputError(f"{str(path)!r} is no adapter file of cammimic; make one with `cammimic learn`")
+        raise InputError(f"{name} is not a readable safetensors file ({printable(str(error))})") from error
+    for key, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{name} holds numbers that are none, in {printable(key)}; make the motion anew")
     return tensors, header

@@ -25,13 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cammimic.core import InputError
+from cammimic.core import InputError, printable
 from cammimic.geometry.measure import check_copy, copied_path, measure_file
 from cammimic.geometry.moves import MotionChange
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.video import centre_crop_box, probe_video, read_video, to_canvas
 from cammimic.model.backbone import Backbone, rare_token
 from cammimic.model.lora import add_lora, lora_state, read_lora, write_lora
+from cammimic.model.stored import read_motion_header
 from cammimic.model.training import TrainingSettings, background_weights, train_motion
 
 # %% ../../nbs/3_model/09_motion.ipynb #56a51c6d
@@ -88,14 +89,8 @@ class Motion:
         path: str | Path,  # File written by `save`
     ) -> "Motion":  # The motion
         "Read a motion file."
-        tensors, header = read_lora(path)
-        missing = {"path", "size", "token", "num_frames", "duration"} - header.keys()
-        if missing:
-            raise InputError(
-                f"{str(path)!r} is an adapter file without a motion (no {', '.join(sorted(missing))}); make one with "
-                "`cammimic learn`"
-            )
-        # refuses a damaged path
+        header = read_motion_header(path)  # refuses what is damaged, before any tensor is read
+        tensors, _ = read_lora(path)
         return cls(tensors, {k: v for k, v in header.items() if k != "path"}, CameraPath.from_dict(header["path"]))
 
 
@@ -156,7 +151,7 @@ def measure_reference(
     path = path.resample(len(video.frames))  # evenly spaced, as the result will be
     label = found.camera.to_aspect(aspect).label()
     facts = dict(
-        reference=Path(reference).name,
+        reference=printable(Path(reference).name),
         start=start,
         duration=video.duration,
         source_size=list(video.size),
@@ -167,7 +162,7 @@ def measure_reference(
         still=label == "static",
         verdict_reference=verdict.to_dict(),
         moving_share=found.moving,
-        mask=None if mask is None else Path(mask).name,
+        mask=None if mask is None else printable(Path(mask).name),
     )
     left, top, width, height = centre_crop_box(found.masks.shape[:0:-1], aspect)
     masks = found.masks_at(video.times)[:, top : top + height, left : left + width]
@@ -226,6 +221,7 @@ def learn_motion(
     size = size or backbone.nearest_size(np.divide(*probe_video(reference).size))
     num_frames = backbone.num_frames if num_frames is None else num_frames
     groups = backbone.latent_groups(num_frames)
+    backbone.check_size(size)
     frames, path, facts, masks = measure_reference(
         reference,
         size=size,

@@ -29,7 +29,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -42,7 +42,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from cammimic.core import InputError, atomic_path, digest
+from cammimic.core import InputError, atomic_path, checked, digest, read_json, to_json
 from cammimic.geometry.render import CameraMove, camera_rotation, panorama_view, render_photo, steady_move
 from cammimic.geometry.sources import read_sources, source_picture
 from cammimic.geometry.video import read_image, to_canvas
@@ -56,6 +56,7 @@ from cammimic.model.embedded import (
     read_tokenizer,
     train_autoencoder,
 )
+from cammimic.weights import read_header
 
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #ae1bc852
@@ -208,11 +209,17 @@ def _weights(backbone: Backbone) -> dict:
     }
 
 
-def _load_averaged(backbone: Backbone, path: Path) -> int:
-    "Give a model the averaged weights of a run; returns its step."
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    "What a run has stored."
     from safetensors.torch import load_file
 
-    stored = load_file(path)
+    read_header(path, limit="weights")
+    return load_file(path)
+
+
+def _load_averaged(backbone: Backbone, path: Path) -> int:
+    "Give a model the averaged weights of a run; returns its step."
+    stored = _tensors(path)
     for part in ("unet", "text_encoder"):
         prefix = f"averaged.{part}."
         getattr(backbone, part).load_state_dict(
@@ -224,12 +231,10 @@ def _load_averaged(backbone: Backbone, path: Path) -> int:
 # %% ../../nbs/3_model/12_pretraining.ipynb #09e04d7b
 def _load_run(path: Path, backbone: Backbone, optimizer, first_step: int) -> tuple:
     "Take up a stored run; returns the step and the averaged weights."
-    from safetensors.torch import load_file
-
     averaged = {name: w.detach().clone() for name, w in _weights(backbone).items()}
     if not path.is_file():
         return first_step, averaged
-    stored = load_file(path)
+    stored = _tensors(path)
     for part in ("unet", "text_encoder"):
         getattr(backbone, part).load_state_dict(
             {n.removeprefix(f"weights.{part}."): w for n, w in stored.items() if n.startswith(f"weights.{part}.")}
@@ -393,16 +398,19 @@ def pretrain(
         raise InputError(
             f"there is a run in {str(folder)!r} already; go on with it without vae and start, or choose another folder"
         )
-    begun = json.loads((folder / "begun.json").read_text())
-    if begun["sources"] != record:
+    begun = checked(_Begun, read_json(folder / "begun.json"), name=str(folder / "begun.json"))
+    if begun.sources != record:
         raise InputError(
             f"the training pictures of {str(sources)!r} are not those the run in {str(folder)!r} began with; choose "
             "another folder, and start= for its weights"
         )
-    given, first_step = (PatchAutoencoder.from_pretrained(folder / "vae"), read_tokenizer(folder)), begun["first_step"]
+    given, first_step = (
+        (PatchAutoencoder.from_pretrained(folder / "vae", use_safetensors=True), read_tokenizer(folder)),
+        begun.first_step,
+    )
     video = Backbone(**embedded_parts(*given)).to(device)
     if not (folder / "video" / "run.safetensors").is_file():
-        if begun["start"]:
+        if begun.start:
             earlier = load_embedded(folder / "start")
             for part in ("unet", "text_encoder"):
                 getattr(video, part).load_state_dict(getattr(earlier, part).state_dict())
@@ -419,7 +427,7 @@ def pretrain(
     _train_run(
         folder / "video",
         video,
-        partial(make, short_steps=0 if begun["start"] else short_steps),
+        partial(make, short_steps=0 if begun.start else short_steps),
         last=steps,
         first_step=first_step,
         **options,
@@ -428,6 +436,28 @@ def pretrain(
 
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #1009e3bd
+@dataclass(frozen=True)
+class _Begun:
+    "What a run began with."
+
+    first_step: int
+    start: bool
+    sources: str
+
+
+@dataclass(frozen=True)
+class _Trained:
+    "How long a model was trained."
+
+    steps: int
+    image_steps: int | None = None
+
+
+def _trained(model: str | Path) -> _Trained:
+    "How long a model was trained, as its folder says."
+    return checked(_Trained, read_json(Path(model) / "training.json"), name=str(Path(model) / "training.json"))
+
+
 def _record(rows: list) -> str:
     "What tells one set of training pictures from another."
     return digest(json.dumps([[r["file"], r["caption"], r["kind"]] for r in rows]))
@@ -443,7 +473,7 @@ def _begin(
     words = sorted({w for row in read_sources(sources) for w in re.findall("[a-z]+", row["caption"])} | set(_WORDS))
     (read_tokenizer(start) if start else build_tokenizer(words)).save_pretrained(folder / "tokenizer")
     (vae or load_embedded(start).vae).save_pretrained(folder / "vae")
-    steps = json.loads((Path(start) / "training.json").read_text())["steps"] if start else 0
+    steps = _trained(start).steps if start else 0
     with atomic_path(folder / "begun.json") as temporary:
         Path(temporary).write_text(json.dumps(dict(first_step=steps, start=bool(start), sources=record)))
 
@@ -504,7 +534,10 @@ def export_embedded(
 ) -> Path:  # The folder
     "Write the averaged weights of a run as a model that `load_embedded` and `load_image_model` read."
     run, output, steps = Path(run), Path(output), {}
-    vae, new = PatchAutoencoder.from_pretrained(run / "vae"), output.with_name(f"{output.name}.new")
+    vae, new = (
+        PatchAutoencoder.from_pretrained(run / "vae", use_safetensors=True),
+        output.with_name(f"{output.name}.new"),
+    )
     vae.register_to_config(_name_or_path="embedded")  # not the folder of this run
     if not (run / "video" / "run.safetensors").is_file():
         raise InputError(f"the run in {str(run)!r} has no denoiser of clips yet; let it train on")
@@ -622,9 +655,7 @@ def pretraining_tables(
         psnr_clips=round(float(np.mean([decibels(f) for f, _, _ in clips])), 2),
         losses={name: [round(v, 4) for v in row["model"]] for name, row in rows.items()}
         | {"best constant": [round(v, 4) for v in rows["clips"]["constant"]]},
-        training=json.loads(
-            (Path(model or str(files("cammimic") / "assets" / "embedded")) / "training.json").read_text()
-        ),
+        training=asdict(_trained(model or str(files("cammimic") / "assets" / "embedded"))),
     )
 
 
@@ -635,4 +666,4 @@ def write_tables(
 ) -> None:
     "Measure a model and keep the numbers."
     with atomic_path(output) as temporary:
-        Path(temporary).write_text(json.dumps(pretraining_tables(**options), indent=1))
+        Path(temporary).write_text(to_json(pretraining_tables(**options), indent=1))

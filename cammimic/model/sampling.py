@@ -16,12 +16,13 @@ __all__ = [
 # %% ../../nbs/3_model/08_sampling.ipynb #5b77cd87
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import cv2
 import numpy as np
 import torch
 
-from cammimic.core import InputError
+from cammimic.core import InputError, check_limit
 from cammimic.model.backbone import SOLVERS, Backbone
 
 
@@ -127,16 +128,17 @@ class SamplingSettings:
     resample: int = 0  # Times each step is gone back and repeated
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise InputError(f"the number of sampling steps must be at least 1, got {self.steps}")
+        if not isinstance(self.steps, Integral) or self.steps < 1:
+            raise InputError(f"the number of sampling steps must be a whole number of at least 1, got {self.steps}")
+        check_limit("steps", self.steps, "the sampling")
         if not (np.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
             raise InputError(f"guidance_scale must be a number of at least 0, got {self.guidance_scale}")
         if not 0 < self.strength <= 1:
             raise InputError(f"strength must lie in (0, 1], got {self.strength}")
         if self.scheduler not in SCHEDULERS:
             raise InputError(f"unknown scheduler {self.scheduler!r}; choose from {', '.join(SCHEDULERS)}")
-        if self.resample < 0:
-            raise InputError(f"resample must not be negative, got {self.resample}")
+        if not isinstance(self.resample, Integral) or not 0 <= self.resample <= 100:
+            raise InputError(f"resample must be a whole number of 0 to 100, got {self.resample}")
         if self.resample and self.scheduler != "ddim":
             raise InputError(f"resample works with the scheduler ddim, got {self.scheduler!r}")
 

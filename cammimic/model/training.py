@@ -6,17 +6,17 @@
 __all__ = ["TrainingSettings", "draw_mask", "background_weights", "denoising_loss", "train_motion", "train_scene"]
 
 # %% ../../nbs/3_model/07_training.ipynb #b6d13f81
-import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from cammimic.core import InputError, digest
+from cammimic.core import InputError, check_limit, checked, digest, printable, read_json
 from cammimic.model.backbone import Backbone
 from cammimic.model.lora import (
     ADAPTERS,
@@ -28,6 +28,7 @@ from cammimic.model.lora import (
     write_lora,
 )
 from cammimic.model.orthogonality import FORMS, orthogonality_loss
+from cammimic.weights import WeightsHeader, read_header
 
 
 # %% ../../nbs/3_model/07_training.ipynb #e395d841
@@ -48,10 +49,13 @@ class TrainingSettings:
     orthogonality_weight: float = 0.1  # lambda of eq. 3
 
     def __post_init__(self):
-        if self.steps < 0:
-            raise InputError(f"the number of training steps must not be negative, got {self.steps}")
-        if not self.learning_rate > 0:
-            raise InputError(f"the learning rate must be positive, got {self.learning_rate}")
+        if not isinstance(self.steps, Integral) or self.steps < 0:
+            raise InputError(f"the number of training steps must be a whole number of at least 0, got {self.steps}")
+        check_limit("train_steps", self.steps, "a stage")
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(f"the learning rate must be a positive number, got {self.learning_rate}")
+        if not np.isfinite(self.orthogonality_weight):
+            raise InputError(f"orthogonality_weight must be a number, got {self.orthogonality_weight}")
         if not 0 < self.delta <= 1:
             raise InputError(f"delta must lie in (0, 1], got {self.delta}")
         if not 0 <= self.mask_probability < 1:
@@ -146,53 +150,75 @@ def _mean_square(error: torch.Tensor, weights: torch.Tensor | None) -> torch.Ten
 
 
 # %% ../../nbs/3_model/07_training.ipynb #b543b2e9
-def _save_state(path, *, parameters: dict, optimizer, generator, header: dict) -> None:
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # What Adam remembers of a matrix
+
+
+def _save_state(path, *, parameters: dict, optimizer, generator, run: dict, history: list) -> None:
     "Everything a run needs to go on, in one file."
     tensors = {f"parameter.{name}": w.detach().contiguous() for name, w in parameters.items()}
     for name, w in parameters.items():
         tensors.update(
             {f"{key}.{name}": torch.as_tensor(value).contiguous() for key, value in optimizer.state.get(w, {}).items()}
         )
+    for key in history[0] if history else ():
+        tensors[f"history.{key}"] = torch.tensor([values[key] for values in history], dtype=torch.float64)
     tensors["generator"] = generator.get_state()
-    write_lora(path, tensors, header)
+    write_lora(path, tensors, dict(run=run))
+
+
+def _check_state(stored: WeightsHeader, parameters: dict) -> None:
+    "Refuse a state whose tensors are not those of the matrices that are trained."
+    shapes = {name: tensor.shape for name, tensor in stored.tensors.items()}
+    for name, w in parameters.items():
+        kept = [f"{key}.{name}" for key in _MOMENTS if f"{key}.{name}" in shapes]
+        wanted = {f"{key}.{name}": () if key == "step" else tuple(w.shape) for key in _MOMENTS if kept}
+        for key, shape in ({f"parameter.{name}": tuple(w.shape)} | wanted).items():
+            if shapes.get(key) != shape:
+                raise InputError(f"{key} has the shape {shapes.get(key)}, not {shape}")
+    lengths = {shape for name, shape in shapes.items() if name.startswith("history.")}
+    if len(lengths) > 1 or any(len(shape) != 1 for shape in lengths):
+        raise InputError(f"the history is of several lengths, {sorted(lengths)}")
+
+
+def _history(header: dict, tensors: dict) -> list:
+    "What was logged, step by step."
+    if "history" in header:  # of 0.1.0
+        return checked(list[dict[str, float]], header["history"], name="its history")
+    logged = {name.removeprefix("history."): w for name, w in tensors.items() if name.startswith("history.")}
+    if not all(w.isfinite().all() for w in logged.values()):
+        raise InputError("its history holds numbers that are none")
+    return [
+        dict(zip(logged, values, strict=True)) for values in zip(*(w.tolist() for w in logged.values()), strict=True)
+    ]
 
 
 def _load_state(path, *, parameters: dict, optimizer, generator, run: dict) -> list:
     "Take up a stored run and return its history; one of other settings is refused."
     from safetensors import SafetensorError, safe_open
 
+    shown, anew = printable(str(path)), "remove it to start anew"
     try:
-        with safe_open(path, framework="pt") as file:
-            header, tensors = (
-                dict(json.loads(file.metadata()["cammimic"])),
-                {key: file.get_tensor(key) for key in file.keys()},
-            )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{str(path)!r} is not the state of a training run; remove it to start anew ({error})"
-        ) from error
+        stored = read_header(path, limit="weights")
+        header = read_json(stored.metadata.get("cammimic", "").encode(), name="its header")
+        if not isinstance(header, dict):
+            raise InputError("its header is no dictionary")
+    except InputError as error:
+        raise InputError(f"{shown!r} is not the state of a training run; {anew} ({error})") from error
     if header.get("run") != run:
-        raise InputError(f"{str(path)!r} belongs to a run with other settings; remove it to start anew")
-    history = header.get("history")
+        raise InputError(f"{shown!r} belongs to a run with other settings; {anew}")
     try:
-        shapes = [
-            (tensors[f"{key}.{name}"].shape, w.shape)
-            for name, w in parameters.items()
-            for key in ("parameter", "exp_avg", "exp_avg_sq")
-            if key == "parameter" or f"{key}.{name}" in tensors
-        ]
-        if any(found != wanted for found, wanted in shapes) or not (
-            isinstance(history, list) and all(isinstance(values, dict) for values in history)
-        ):
-            raise ValueError("shapes or history are wrong")
+        _check_state(stored, parameters)
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        history = _history(header, tensors)
         generator.set_state(tensors["generator"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{str(path)!r} is damaged; remove it to start anew ({error})") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{shown!r} is damaged; {anew} ({printable(str(error))[:200]})") from error
     for name, w in parameters.items():
         w.data = tensors[f"parameter.{name}"].to(w)
         moments = {
             key: tensors[f"{key}.{name}"].to("cpu" if key == "step" else w.device)
-            for key in ("step", "exp_avg", "exp_avg_sq")
+            for key in _MOMENTS
             if f"{key}.{name}" in tensors
         }
         if moments:
@@ -263,7 +289,7 @@ def _train(
 
     def save():
         if state_path is not None:
-            _save_state(state_path, header=dict(run=run, history=history), **everything)
+            _save_state(state_path, run=run, history=history, **everything)
 
     while len(history) < settings.steps:
         before = generator.get_state()

@@ -15,7 +15,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/3_model/10_transfer.ipynb #5813cb51
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cammimic.core import InputError, atomic_path
+from cammimic.core import InputError, atomic_path, printable, to_json
 from cammimic.geometry.composing import compose_video
 from cammimic.geometry.moves import MotionChange, check_subject, read_motion
 from cammimic.geometry.path import CameraPath
@@ -166,6 +165,9 @@ def apply_motion(
 ) -> Result:  # The video and its score
     "Stage 2 and homography-guided sampling: a picture filmed with a learned motion."
     clock, sampling = _Clock(), sampling or default_sampling(backbone)
+    backbone.solver(sampling.scheduler, sampling.steps)  # refused now or never
+    backbone.check_size(motion.size)
+    backbone.latent_groups(motion.path.num_frames)
     size, (picture, own) = motion.size, _read_scene(image, motion.path, steady)
     taken_out, stays = (
         own if steady else None,
@@ -209,11 +211,11 @@ def apply_motion(
     clock.lap("sampling")
     facts = dict(
         motion.header,
-        image=Path(image).name if not isinstance(image, np.ndarray) else None,
+        image=printable(Path(image).name) if not isinstance(image, np.ndarray) else None,
         image_crop=list(centre_crop_box(picture.shape[-2:-4:-1], size[0] / size[1])),
         own_motion=own and own.label(),
         steady=steady,
-        subject=subject and Path(subject).name,
+        subject=subject and printable(Path(subject).name),
         prompt=scene,
         sampling_prompt=t_I,
         negative_prompt=negative_prompt,
@@ -348,6 +350,8 @@ def transfer(
         image_size=probe_video(image).size if is_video(image) else picture.shape[1::-1],
     )
     # refused now or never
+    sampling = options.get("sampling") or default_sampling(backbone)
+    backbone.solver(sampling.scheduler, sampling.steps)
     backbone.encode_prompt(
         [
             motion_prompt(prompt or NEUTRAL_SCENE, rare_token(backbone.tokenizer, seed=seed)),
@@ -369,7 +373,7 @@ def transfer(
                 size=size,
                 rank=rank,
                 seed=seed,
-                motion=Path(motion).name if str(motion).endswith(".json") else motion,
+                motion=printable(Path(motion).name if str(motion).endswith(".json") else str(motion)),
             ),
             replace(training, orthogonality=None),
         )
@@ -411,7 +415,9 @@ def transfer(
     return replace(
         result,
         facts=dict(
-            result.facts, image=Path(image).name, seconds=dict(motion=round(seconds, 2), **result.facts["seconds"])
+            result.facts,
+            image=printable(Path(image).name),
+            seconds=dict(motion=round(seconds, 2), **result.facts["seconds"]),
         ),
     )
 
@@ -440,6 +446,7 @@ def write_result(
         for kind in ("trained", "compositeWithTrained")
     ]
     facts = dict(result.to_dict(), output=output.name, raw=raw.name, digital_source_type=kinds[compose])
+    text = to_json(facts, indent=1, ascii=True)  # refuses what is no number, before anything is written
     write_video(raw, result.frames, fps=result.fps, comment=f"{_SYNTHETIC}: {kinds[0]}")
     if compose:
         write_video(output, result.compose(), fps=result.fps, crf=20, comment=f"{_SYNTHETIC}: {kinds[1]}")
@@ -448,5 +455,5 @@ def write_result(
         rows["composed"] = np.stack(list(result.compose(size=(larger * width, larger * height))))
     write_image(output.with_suffix(".png"), contact_strip(rows, num_columns=6, height=84), max_bytes=_STRIP_BYTES)
     with atomic_path(output.with_suffix(".json")) as temporary:
-        Path(temporary).write_text(json.dumps(facts, indent=1))
+        Path(temporary).write_text(text)
     return facts

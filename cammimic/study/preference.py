@@ -8,7 +8,10 @@ __all__ = [
     "CLUSTERS",
     "REQUIRED",
     "OPTIONAL",
+    "Reading",
     "Answers",
+    "same_person",
+    "Key",
     "read_key",
     "read_answers",
     "write_answers",
@@ -24,15 +27,32 @@ __all__ = [
 
 # %% ../../nbs/6_study/01_preference.ipynb #babc3fb7
 import csv
-import json
 import re
-from dataclasses import dataclass
-from itertools import permutations
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import permutations, product
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from cammimic.core import InputError, atomic_path, read_csv, require_extra
+from cammimic.core import (
+    LIMITS,
+    InputError,
+    atomic_path,
+    check_limit,
+    checked,
+    csv_cell,
+    printable,
+    quoted,
+    read_csv,
+    read_json,
+    regular_file,
+    require_extra,
+)
 
 # %% ../../nbs/6_study/01_preference.ipynb #8e7d1a6c
 QUESTIONS = dict(
@@ -41,7 +61,17 @@ QUESTIONS = dict(
     overall="Which video is the best, all in all?",
 )
 CLUSTERS = ("participants", "examples")
-REQUIRED, OPTIONAL = ("participant", "example", "question", "choice"), ("order", "trial", "time")
+REQUIRED, OPTIONAL = ("participant", "example", "question", "choice"), ("order", "trial", "time", "study")
+
+
+@dataclass(frozen=True)
+class Reading:
+    "What was done to rows while they were read."
+
+    spellings: dict[str, tuple[str, ...]] = field(default_factory=dict)  # Participant -> spellings, where there are two
+    repeated: int = 0  # Rows that say the same as an earlier one, and do not count
+    skipped: int = 0  # Rows that were left out, for `skip_bad`
+    unnamed: int = 0  # Answers without the id of a study, as those of 0.1.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +87,8 @@ class Answers:
     trials: np.ndarray  # Place of the example in the session, from 1, shape (N, E); 0: not known
     seconds: np.ndarray  # Time the answer took, shape (N, E, Q); NaN: not known
     excluded: tuple = ()  # Participants left out because they failed an attention check
+    study: str = ""  # Id of the study; empty: not known
+    reading: Reading = Reading()  # How they were read
 
     @property
     def counts(self) -> np.ndarray:  # 1 where a method was chosen, shape (N, E, Q, M), float64
@@ -71,89 +103,230 @@ class Answers:
         ]
 
 
-# %% ../../nbs/6_study/01_preference.ipynb #e976916c
-def _read_rows(path: Path) -> list:
-    "Rows of a file as dictionaries of text."
+# %% ../../nbs/6_study/01_preference.ipynb #c0e5a914
+# Letters and marks that are drawn as nothing, beside the classes Cc and Cf
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
+
+def same_person(
+    name: str,  # A participant, as a file has it
+) -> str:  # NFKC, without case, invisible characters, and spaces that say nothing; empty where nothing is left
+    "The one spelling of a participant."
+    shown = "".join(c for c in name if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    folded = unicodedata.normalize("NFKC", _UNSEEN.sub("", shown)).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+# %% ../../nbs/6_study/01_preference.ipynb #a9d4170c
+def _visible(text: str) -> str:
+    if text != printable(text) or not text.strip() or len(text) > LIMITS["cell"].most:
+        raise ValueError("a name is one line of visible characters")
+    return text
+
+
+def _one_of_an_order(text: str) -> str:
+    if "|" in text:
+        raise ValueError("a method has no | in its name, which stands between the methods of an order")
+    return text
+
+
+_Name = Annotated[str, AfterValidator(_visible)]
+_Method = Annotated[_Name, AfterValidator(_one_of_an_order)]
+
+
+class Key(BaseModel):
+    "What `make_study` writes beside the page; a study of 0.1.0 has no id and no questions."
+
+    study: str = Field("", pattern="^([0-9a-f]{12})?$")  # Id of the study
+    methods: list[_Method] = Field(min_length=1, max_length=LIMITS["compared"].most)  # Names, sorted
+    questions: list[_Name] = Field([], max_length=LIMITS["compared"].most)  # Names; empty: not known
+    examples: dict[str, _Name]  # Code -> name
+    videos: dict[str, tuple[str, str]]  # Code -> code of the example, method
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Key":
+        if not self.examples or len(self.videos) != len(self.examples) * len(self.methods):
+            raise ValueError("there must be one video of each method for each example")
+        if sorted(self.videos.values()) != sorted(product(self.examples, self.methods)):
+            raise ValueError("there must be one video of each method for each example")
+        for names in (self.methods, self.questions, self.examples.values()):
+            if twice := [name for name, number in Counter(names).items() if number > 1]:
+                raise ValueError(f"{quoted(twice[0])} stands there twice")
+        return self
+
+
+def read_key(
+    path: str | Path,  # Key file that `make_study` writes beside the page
+) -> dict:  # 'study', 'methods', 'questions', 'examples' and 'videos' of `Key`
+    "What the blind names of a study stand for."
     try:
-        if path.suffix.lower() == ".parquet":
-            table = require_extra("pyarrow.parquet", "study", "reading Parquet").read_table(path).to_pylist()
-        else:
-            table = read_csv(path)
+        return checked(Key, read_json(path), name=str(path)).model_dump()
+    except InputError as error:
+        raise InputError(f"{error}; the key of a study is written by cammimic study make") from None
+
+
+# %% ../../nbs/6_study/01_preference.ipynb #e976916c
+def _parquet_rows(path: Path) -> list:
+    "Rows of a Parquet file; text stays in its dictionary until its length is known."
+    parquet = require_extra("pyarrow.parquet", "study", "reading Parquet")
+    check_limit("table", regular_file(path, "file of answers").stat().st_size, printable(str(path)))
+    try:
+        columns = [name for name in parquet.read_schema(path).names if name in REQUIRED + OPTIONAL]
+        with parquet.ParquetFile(path, read_dictionary=columns) as file:
+            groups = [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
+            check_limit("cells", file.metadata.num_rows * len(columns), printable(str(path)))
+            check_limit("table", sum(group.total_byte_size for group in groups), printable(str(path)))
+            table = file.read(columns=columns)
+            for chunk in (chunk for column in table.columns for chunk in column.chunks):
+                texts = chunk.dictionary.to_pylist() if hasattr(chunk, "dictionary") else []
+                check_limit("cell", max(map(len, texts), default=0), printable(str(path)))
+            return table.to_pylist()
     except InputError:
         raise
     except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as answers: {getattr(error, 'strerror', None) or str(error).splitlines()[0][:100]}"
-        ) from error
+        said = printable(str(error).partition("\n")[0][:100])
+        raise InputError(f"{printable(str(path))} cannot be read as answers: {said}") from error
+
+
+def _read_rows(path: Path) -> list:
+    "Rows of a file as dictionaries of text."
+    shown = printable(str(path))
+    table = _parquet_rows(path) if path.suffix.lower() == ".parquet" else read_csv(path, name=shown, cells=True)
     if not table:
-        raise InputError(f"{path} holds no answers")
+        raise InputError(f"{shown} holds no answers")
     if lacking := [name for name in REQUIRED if name not in table[0]]:
         raise InputError(
-            f"{path} has no column {lacking[0]!r}; a file of answers has {', '.join(REQUIRED)}, and may have "
+            f"{shown} has no column {lacking[0]!r}; a file of answers has {', '.join(REQUIRED)}, and may have "
             f"{', '.join(OPTIONAL)}"
         )
-    return [
-        {name: "" if row.get(name) is None else str(row[name]).strip() for name in REQUIRED + OPTIONAL} for row in table
-    ]
+    return [{name: "" if row.get(name) is None else str(row[name]) for name in REQUIRED + OPTIONAL} for row in table]
+
+
+def _cleaned(row: dict) -> dict:
+    "A row whose names can be shown and compared."
+    spelling = row["participant"].strip()
+    return {name: printable(value.strip()) for name, value in row.items()} | dict(
+        participant=same_person(spelling), spelling=printable(spelling)
+    )
+
+
+# %% ../../nbs/6_study/01_preference.ipynb #bca3a03e
+_MOST_TRIALS, _MOST_SECONDS = 100_000, 1e9
 
 
 def _unblinded(row: dict, key: dict) -> str | None:
     "Put the names for which a row's blind codes stand; the fault if there is one."
-    codes = [row["choice"], *filter(None, row["order"].split("|"))] if row["question"] != "attention" else []
+    if row["question"] == "attention":
+        return None
+    if key["questions"] and row["question"] not in key["questions"]:
+        return f"unknown question {quoted(row['question'])}; the study asks {', '.join(key['questions'])}"
+    codes = [row["choice"], *filter(None, row["order"].split("|"))]
     for code in codes:
         if code not in key["videos"]:
-            return f"unknown video {code!r}: it is not in the key"
+            return f"unknown video {quoted(code)}: it is not in the key"
         if key["videos"][code][0] != row["example"]:
-            return f"video {code!r} was not shown for example {row['example']!r}"
-    row["example"] = key["examples"].get(row["example"], row["example"])
-    if codes:
-        row.update(choice=key["videos"][codes[0]][1], order="|".join(key["videos"][code][1] for code in codes[1:]))
+            return f"video {quoted(code)} was not shown for example {quoted(row['example'])}"
+    row["example"] = key["examples"][row["example"]]
+    row.update(choice=key["videos"][codes[0]][1], order="|".join(key["videos"][code][1] for code in codes[1:]))
+    return None
+
+
+def _order_fault(row: dict, methods: tuple) -> str | None:
+    "What is wrong with a row's choice, and with what was shown."
+    if methods and row["choice"] not in methods:
+        return f"unknown method {quoted(row['choice'])}; the methods are {', '.join(methods)}"
+    if "|" in row["choice"]:
+        return f"choice {quoted(row['choice'])} is more than one method"
+    shown = row["order"].split("|") if row["order"] else []
+    if shown and (len(set(shown)) < len(shown) or methods and set(shown) != set(methods)):
+        return f"order {quoted(row['order'])} does not name each method once"
+    if shown and row["choice"] not in shown:
+        return f"choice {quoted(row['choice'])} is none of those shown, {quoted(row['order'])}"
+    return None
+
+
+def _number_fault(row: dict) -> str | None:
+    "What is wrong with a row's trial and time."
+    try:
+        seconds = float(row["time"] or 0)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < _MOST_SECONDS:
+        return f"time {quoted(row['time'])} is no number of seconds"
+    trial = row["trial"] or "1"
+    if not (trial.isascii() and trial.isdecimal() and len(trial) < 10 and 0 < int(trial) <= _MOST_TRIALS):
+        return f"trial {quoted(row['trial'])} is no whole number from 1 to {_MOST_TRIALS:,}"
+    return None
 
 
 def _fault(row: dict, methods: tuple) -> str | None:
     "What is wrong with a row."
     if empty := [name for name in REQUIRED if not row[name]]:
         return f"no {empty[0]}"
-    if row["question"] == "attention":
-        return (
-            None
-            if row["choice"] in ("pass", "fail")
-            else f"an attention check ends with pass or fail, not {row['choice']!r}"
-        )
-    if methods and row["choice"] not in methods:
-        return f"unknown method {row['choice']!r}; the methods are {', '.join(methods)}"
-    shown = row["order"].split("|") if row["order"] else []
-    if shown and (row["choice"] not in shown or len(set(shown)) < len(shown) or methods and set(shown) != set(methods)):
-        return f"order {row['order']!r} does not name each method once"
-    try:
-        right = (not row["time"] or 0 <= float(row["time"]) < np.inf) and (not row["trial"] or int(row["trial"]) > 0)
-    except ValueError:
-        right = False
-    return None if right else f"time {row['time']!r} or trial {row['trial']!r} is no number of its kind"
+    if long := [name for name, value in row.items() if len(value) > LIMITS["cell"].most]:
+        return f"{long[0]} {quoted(row[long[0]])} has {len(row[long[0]]):,} characters"
+    if row["question"] != "attention":
+        return _order_fault(row, methods) or _number_fault(row)
+    if row["choice"] not in ("pass", "fail"):
+        return f"an attention check ends with pass or fail, not {quoted(row['choice'])}"
+    return _number_fault(row)
 
 
-# %% ../../nbs/6_study/01_preference.ipynb #bca3a03e
-def read_key(
-    path: str | Path,  # Key file that `make_study` writes beside the page
-) -> dict:  # 'methods', 'examples' (code -> name) and 'videos' (code -> code of the example, method)
-    "What the blind names of a study stand for."
-    try:
-        key = json.loads(Path(path).read_text(encoding="utf-8"))
-        if (
-            {type(key[name]) for name in ("examples", "videos")} == {dict}
-            and isinstance(key["methods"], list)
-            and all(len(value) == 2 for value in key["videos"].values())
-        ):
-            return key
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{path} is no key of a study; it is written by cammimic study make")
+# %% ../../nbs/6_study/01_preference.ipynb #7194fe28
+def _of_one_study(rows: list, opened: dict | None, key: str | Path | None, skip_bad: bool) -> tuple[str, list]:
+    "Id of the study and its rows; rows of another study are refused, or left out where there is a key."
+    named = [(where, row["study"]) for where, row in rows if row["study"]]
+    if not named:
+        return (opened["study"] if opened else ""), rows
+    first, wanted = named[0] if opened is None else (f"the key {printable(str(key))}", opened["study"])
+    said = f"study {quoted(wanted)}" if wanted else "a study without an id, made by cammimic 0.1.0"
+    for where, study in named:
+        if study != wanted and (opened is None or not skip_bad):
+            raise InputError(
+                f"{where}: the answer is of study {quoted(study)}, and {first} is of {said}: "
+                + ("give the key that was made with the page" if opened else "analyse each study by itself")
+            )
+    return wanted, [(where, row) for where, row in rows if row["study"] in ("", wanted)]
+
+
+def _sorted_out(rows: list, fault_of: Callable) -> tuple[list, list, int]:
+    "Rows that can be used, faults of the others, and how many say again what an earlier one said."
+    good, faults, seen, repeated = [], [], {}, 0
+    for where, row in rows:
+        fault, cell = fault_of(row), tuple(row[name] for name in REQUIRED[:3])
+        said = tuple(row[name] for name in ("choice", "order", "trial", "time"))
+        if not fault and cell in seen and seen[cell][1] == said:
+            repeated += 1
+        elif not fault and cell not in seen:
+            seen[cell] = where, said
+            good.append(row)
+        else:
+            alike = f"; {quoted(row['spelling'])} is that person" if row["spelling"] != row["participant"] else ""
+            fault = fault or f"repeats {seen[cell][0]} ({', '.join(cell)}) with another answer{alike}"
+            faults.append(f"{where}: {fault}")
+    return good, faults, repeated
+
+
+def _refuse(faults: list, number: int) -> None:
+    "One sentence about rows that cannot be used."
+    raise InputError(
+        f"{len(faults)} of {number} rows cannot be used: "
+        + "; ".join(faults[:10])
+        + (f"; and {len(faults) - 10} more" if len(faults) > 10 else "")
+        + "; correct them, or leave them out with --skip-bad"
+    )
+
+
+def _spellings(rows: list) -> dict:
+    "Participants who are written in several ways."
+    found = {}
+    for row in rows:
+        found.setdefault(row["participant"], {})[row["spelling"]] = None
+    return {name: tuple(ways) for name, ways in found.items() if len(ways) > 1}
 
 
 def read_answers(
-    paths: list,  # Files of answers, .csv or .parquet
+    paths: Iterable[str | Path],  # Files of answers, .csv or .parquet
     *,
     methods: tuple = (),  # Names of the methods that were shown; empty: those the key or the answers name
     key: str | Path | None = None,  # Key file, where the answers hold blind names
@@ -161,54 +334,55 @@ def read_answers(
     keep_inattentive: bool = False,  # Keep participants who failed an attention check
 ) -> Answers:  # Checked answers
     "Read and check the answers of a study."
-    opened, faults, good, seen = None if key is None else read_key(key), [], [], {}
+    paths, opened = list(map(Path, paths)), None if key is None else read_key(key)
     methods = tuple(methods or (opened["methods"] if opened else ()))
-    rows = [
-        (f"{path}, row {number}", row) for path in map(Path, paths) for number, row in enumerate(_read_rows(path), 2)
+    check_limit("compared", len(methods), "the list of methods")
+    everything = [
+        (f"{printable(str(path))}, row {number}", _cleaned(row))
+        for path in paths
+        for number, row in enumerate(_read_rows(path), 2)
     ]
-    for where, row in rows:
-        fault = _fault(row, ()) if opened is None or not row["choice"] else _unblinded(row, opened)
-        cell = tuple(row[name] for name in REQUIRED[:3])
-        fault = fault or _fault(row, methods) or (f"repeats {seen[cell]} ({', '.join(cell)})" if cell in seen else None)
-        if fault:
-            faults.append(f"{where}: {fault}")
-        else:
-            seen[cell] = where
-            good.append(row)
+    study, rows = _of_one_study(everything, opened, key, skip_bad)
+
+    def fault_of(row):
+        return (opened and row["choice"] and _unblinded(row, opened)) or _fault(row, methods)
+
+    good, faults, repeated = _sorted_out(rows, fault_of)
     if faults and not skip_bad:
-        raise InputError(
-            f"{len(faults)} of {len(rows)} rows cannot be used: "
-            + "; ".join(faults[:10])
-            + (f"; and {len(faults) - 10} more" if len(faults) > 10 else "")
-            + "; correct them, or leave them out with --skip-bad"
-        )
-    failed = (
-        ()
-        if keep_inattentive
-        else tuple(
-            sorted({row["participant"] for row in good if row["choice"] == "fail" and row["question"] == "attention"})
-        )
+        _refuse(faults, len(rows))
+    reading = Reading(
+        spellings=_spellings(good),
+        repeated=repeated,
+        skipped=len(faults) + len(everything) - len(rows),
+        unnamed=sum(not row["study"] for row in good),
     )
-    good = [row for row in good if row["question"] != "attention" and row["participant"] not in failed]
+    return _attentive(good, methods, keep_inattentive, ", ".join(map(str, paths)), study, reading)
+
+
+def _attentive(rows: list, methods: tuple, keep_all: bool, name: str, study: str, reading: Reading) -> Answers:
+    "Answers of those who passed their checks."
+    failed = {row["participant"] for row in rows if row["question"] == "attention" and row["choice"] == "fail"}
+    failed = tuple(sorted(failed)) if not keep_all else ()
+    good = [row for row in rows if row["question"] != "attention" and row["participant"] not in failed]
     if not good:
         raise InputError(
-            f"{', '.join(map(str, paths))}: no answers are left"
+            f"{printable(name)}: no answers are left"
             + (f" after {len(failed)} participants who failed the attention check" if failed else "")
         )
-    named = methods or tuple(
-        sorted({name for row in good for name in [row["choice"], *filter(None, row["order"].split("|"))]})
-    )
+    named = {name for row in good for name in (row["choice"], *row["order"].split("|")) if name}
+    named = methods or tuple(sorted(named))
+    check_limit("compared", len(named), "what was chosen or shown")
     for row in good:
         if row["order"] and sorted(row["order"].split("|")) != sorted(named):
             raise InputError(
-                f"participant {row['participant']}, example {row['example']}: the order {row['order']!r} is not of the "
-                f"methods {', '.join(named)}; name the methods that were shown"
+                f"participant {row['participant']}, example {row['example']}: the order {quoted(row['order'])} is not "
+                f"of the methods {', '.join(named)}; name the methods that were shown"
             )
-    return _arranged(good, named, failed)
+    return _arranged(good, named, failed, study, reading)
 
 
-# %% ../../nbs/6_study/01_preference.ipynb #7194fe28
-def _arranged(rows: list, methods: tuple, excluded: tuple) -> Answers:
+# %% ../../nbs/6_study/01_preference.ipynb #3d07c5fa
+def _arranged(rows: list, methods: tuple, excluded: tuple, study: str, reading: Reading) -> Answers:
     "Rows as arrays."
     names = [tuple(dict.fromkeys(row[column] for row in rows)) for column in REQUIRED[:3]]
     questions = tuple(
@@ -217,6 +391,10 @@ def _arranged(rows: list, methods: tuple, excluded: tuple) -> Answers:
     names = [tuple(sorted(names[0], key=_natural)), tuple(sorted(names[1], key=_natural)), questions]
     index = [{name: k for k, name in enumerate(group)} for group in (*names, methods)]
     shape = tuple(map(len, names))
+    check_limit("people", max(shape[:2]), "the table")
+    check_limit("compared", shape[2], "the table")
+    check_limit("votes", max(shape[:2]) * shape[2] * len(methods), "the table")
+    check_limit("answers", int(np.prod(shape)) * len(methods), "the table")
     choices, seconds = np.full(shape, -1), np.full(shape, np.nan)
     orders, trials = np.full((*shape[:2], len(methods)), -1), np.zeros(shape[:2], int)
     for row in rows:
@@ -228,7 +406,7 @@ def _arranged(rows: list, methods: tuple, excluded: tuple) -> Answers:
             trials[p, e] = int(row["trial"])
         if row["order"]:
             orders[p, e] = [index[3][name] for name in row["order"].split("|")]
-    return Answers(*names, methods, choices, orders, trials, seconds, excluded)
+    return Answers(*names, methods, choices, orders, trials, seconds, excluded, study, reading)
 
 
 def _natural(name: str) -> list:  # p2 before p10
@@ -246,17 +424,17 @@ def write_answers(
         writer.writerow(REQUIRED + OPTIONAL)
         for p, e, q in np.argwhere(answers.choices >= 0):
             order = "|".join(answers.methods[k] for k in answers.orders[p, e] if k >= 0)
-            writer.writerow(
-                [
-                    answers.participants[p],
-                    answers.examples[e],
-                    answers.questions[q],
-                    answers.methods[answers.choices[p, e, q]],
-                    order,
-                    answers.trials[p, e] or "",
-                    "" if np.isnan(answers.seconds[p, e, q]) else f"{answers.seconds[p, e, q]:.1f}",
-                ]
-            )
+            row = [
+                answers.participants[p],
+                answers.examples[e],
+                answers.questions[q],
+                answers.methods[answers.choices[p, e, q]],
+                order,
+                answers.trials[p, e] or "",
+                "" if np.isnan(answers.seconds[p, e, q]) else f"{answers.seconds[p, e, q]:.1f}",
+                answers.study,
+            ]
+            writer.writerow(map(csv_cell, row))
     return Path(path)
 
 
@@ -338,13 +516,14 @@ def permutation_test(
     exchanged = (
         np.stack([votes[..., list(order)] for order in everything], 1) / votes.sum((0, 2), keepdims=True)[0][:, :1]
     )
+    step = max(1, min(500, 20_000_000 // votes.size))  # Exchanges held in memory at once
     drawn = np.concatenate(
         [
             exchanged[
                 np.arange(len(votes)),
-                generator.integers(len(everything), size=(min(500, num_samples - first), len(votes))),
+                generator.integers(len(everything), size=(min(step, num_samples - first), len(votes))),
             ].sum(1)
-            for first in range(0, num_samples, 500)
+            for first in range(0, num_samples, step)
         ]
     )
     deviations, deviation = (

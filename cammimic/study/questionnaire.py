@@ -6,9 +6,11 @@
 __all__ = ["CONSENT", "THANKS", "Example", "read_examples", "williams_design", "schedules", "make_study", "command"]
 
 # %% ../../nbs/6_study/02_questionnaire.ipynb #727768c5
-import json
+import os
+import secrets
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -16,9 +18,24 @@ import click
 import numpy as np
 
 from cammimic.command import Progress, json_option, report, seed_option
-from cammimic.core import InputError, atomic_path, digest, is_inside, read_csv, static_page
+from cammimic.core import (
+    InputError,
+    atomic_path,
+    check_limit,
+    check_output,
+    checked,
+    digest,
+    file_digest,
+    file_inside,
+    printable,
+    quoted,
+    read_csv,
+    read_text,
+    static_page,
+    to_json,
+)
 from cammimic.geometry.video import read_image, read_video, write_image, write_video
-from cammimic.study.preference import QUESTIONS
+from cammimic.study.preference import QUESTIONS, Key
 
 
 # %% ../../nbs/6_study/02_questionnaire.ipynb #260a7b1e
@@ -35,45 +52,50 @@ class Example:
 _VIDEOS, _PICTURES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif", ".m4v"), (".jpg", ".jpeg", ".png", ".webp")
 
 
+def _file(folder: Path, name: str, kind: str, where: str) -> Path:
+    "A file of an example, which lies in the folder of the examples, by its name and by every link."
+    try:
+        return file_inside(folder, name, kind)
+    except InputError as error:
+        raise InputError(f"{printable(where)}: {error}") from None
+
+
 def _from_folder(folder: Path) -> list:
     "Examples of a folder of folders."
     found = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        videos = {path.stem: path for path in sorted(place.iterdir()) if path.suffix.lower() in _VIDEOS}
-        scene = next(
-            (path for path in sorted(place.iterdir()) if path.stem == "scene" and path.suffix.lower() in _PICTURES),
-            None,
-        )
-        if "reference" not in videos or scene is None:
+        files = [path for path in sorted(place.iterdir()) if not path.name.startswith(".")]
+        names = {path.stem: path.name for path in files if path.suffix.lower() in _VIDEOS}
+        scenes = [path.name for path in files if path.stem == "scene" and path.suffix.lower() in _PICTURES]
+        if "reference" not in names or not scenes:
             raise InputError(
-                f"{place} needs a video called reference and a picture called scene, beside one video for each method"
+                f"{printable(str(place))} needs a video called reference and a picture called scene, beside one video "
+                "for each method"
             )
+        where = f"example {quoted(place.name)}"
+        scene = _file(folder, f"{place.name}/{scenes[0]}", "picture", where)
+        videos = {stem: _file(folder, f"{place.name}/{name}", "video", where) for stem, name in names.items()}
         found.append(Example(place.name, videos.pop("reference"), scene, videos))
     return found
 
 
 def _from_manifest(path: Path) -> list:
     "Examples of a table with the columns example, reference, scene, and one for each method."
-    found = []
-    for number, row in enumerate(read_csv(path), 2):
+    found, shown = [], printable(str(path))
+    for number, row in enumerate(read_csv(path, name=shown), 2):
         if empty := [name for name in ("example", "reference", "scene") if not row.get(name)] or [
             name for name, value in row.items() if not value or not name
         ]:
             raise InputError(
-                f"{path}, row {number}: no {empty[0]}; a manifest has example, reference, scene and a column for each "
-                "method"
+                f"{shown}, row {number}: no {printable(empty[0]) or 'name of a column'}; a manifest has example, "
+                "reference, scene and a column for each method"
             )
-        for name, value in row.items():
-            if name != "example" and not is_inside(value):
-                raise InputError(f"{path}, row {number}: {name} {value!r} leads outside the folder of the manifest")
-        found.append(
-            Example(
-                row.pop("example"),
-                path.parent / row.pop("reference"),
-                path.parent / row.pop("scene"),
-                {name: path.parent / value for name, value in row.items()},
-            )
-        )
+        files = {
+            name: _file(path.parent, value, "picture" if name == "scene" else "video", f"{path}, row {number}, {name}")
+            for name, value in row.items()
+            if name != "example"
+        }
+        found.append(Example(row["example"], files.pop("reference"), files.pop("scene"), files))
     return found
 
 
@@ -83,27 +105,26 @@ def read_examples(
 ) -> list[Example]:  # In the order of their names, all with the same methods
     "Find what a study is to show."
     path = Path(path)
+    shown = printable(str(path))
     if not path.exists():
-        raise InputError(f"{path} does not exist; give a folder with a folder for each example, or a manifest (.csv)")
+        raise InputError(f"{shown} does not exist; give a folder with a folder for each example, or a manifest (.csv)")
     found = _from_folder(path) if path.is_dir() else _from_manifest(path)
     if not found:
-        raise InputError(f"{path} holds no examples")
+        raise InputError(f"{shown} holds no examples")
     names, methods = [example.name for example in found], sorted(found[0].videos)
     if len(methods) < 2:
         raise InputError(
-            f"{path}: example {names[0]!r} has {len(methods)} videos of methods; a comparison needs two or more"
+            f"{shown}: example {quoted(names[0])} has {len(methods)} videos of methods; a comparison needs two or more"
         )
     for example in found:
         if names.count(example.name) > 1:
-            raise InputError(f"{path} has the example {example.name!r} twice")
+            raise InputError(f"{shown} has the example {quoted(example.name)} twice")
         if sorted(example.videos) != methods:
             raise InputError(
-                f"{path}: example {example.name!r} has videos of {', '.join(sorted(example.videos)) or 'no method'}, "
-                f"and {names[0]!r} of {', '.join(methods)}; every example needs all methods"
+                f"{shown}: example {quoted(example.name)} has videos of "
+                f"{printable(', '.join(sorted(example.videos))) or 'no method'}, and {quoted(names[0])} of "
+                f"{printable(', '.join(methods))}; every example needs all methods"
             )
-        for file in (example.reference, example.scene, *example.videos.values()):
-            if not file.is_file():
-                raise InputError(f"{path}: {file} of example {example.name!r} is missing")
     return found
 
 
@@ -176,39 +197,41 @@ def _add_checks(sessions: list, checks: int, num_methods: int, seed: int) -> lis
     return made
 
 
-def _write_page(folder: Path, study: dict) -> None:
-    "The page of a study."
-    page = static_page("questionnaire.html", study)
-    if (size := len(page.encode())) > _PAGE_LIMIT:
+def _refuse_size(size: int) -> None:
+    "A page must stay small enough to be opened on a phone."
+    if size > _PAGE_LIMIT:
         raise InputError(
             f"the page would take {size:,} bytes, and may take {_PAGE_LIMIT:,}: show fewer examples or shorten the "
             "texts"
         )
-    (folder / "index.html").write_text(page, encoding="utf-8", newline="")
 
 
 # %% ../../nbs/6_study/02_questionnaire.ipynb #bb21c68e
-def _write_media(
-    part: Path, examples: list, methods: list, max_side: int, generator: np.random.Generator, progress: object
-) -> tuple:
-    """Files under blind names: what the page lists of each example, what the key says of them, and where each method
-    stands in the lists."""
-    shown, key, places = [], dict(methods=methods, examples={}, videos={}), []
-    count = len(methods) + 2
+@dataclass(frozen=True)
+class _Blinded:
+    "Examples under blind names."
+
+    key: dict  # Of `Key`
+    shown: list  # What the page lists of each example
+    places: list  # Of each example, where each method stands in the list: {method: place}
+    files: list  # Of each example, what is to be written: {name: source}
+
+
+def _blinded(examples: list, questions: dict, generator: np.random.Generator) -> _Blinded:
+    "Draw blind names, and for each example an order of its own in which the page lists its videos."
+    methods = sorted(examples[0].videos)
+    key = dict(study="", methods=methods, questions=list(questions), examples={}, videos={})
+    made, count = _Blinded(key, [], [], []), len(methods) + 2
     codes = generator.permutation(np.unique(generator.integers(16**9, 16**10, 2 * count * len(examples) + 9))).tolist()
     for number, example in enumerate(examples, 1):
         names = [f"{codes.pop():010x}" for _ in range(count)]
-        # the page lists an example's videos in an order of its own
         shuffled = generator.permutation(len(methods)).tolist()
         key["examples"][f"e{number}"] = example.name
         key["videos"] |= {name: [f"e{number}", method] for name, method in zip(names, methods, strict=False)}
-        for name, file in zip(
-            names, [*(example.videos[method] for method in methods), example.reference], strict=False
-        ):
-            video = read_video(file, max_side=max_side)
-            write_video(part / f"{name}.mp4", video.frames, fps=video.fps)
-        write_image(part / f"{names[-1]}.jpg", read_image(example.scene, max_side=max_side))
-        shown.append(
+        sources = [*(example.videos[method] for method in methods), example.reference]
+        files = {f"{name}.mp4": source for name, source in zip(names, sources, strict=False)}
+        made.files.append(files | {f"{names[-1]}.jpg": example.scene})
+        made.shown.append(
             dict(
                 id=f"e{number}",
                 scene=f"media/{names[-1]}.jpg",
@@ -216,33 +239,74 @@ def _write_media(
                 videos=[f"media/{names[k]}.mp4" for k in shuffled],
             )
         )
-        places.append({method: place for place, method in enumerate(shuffled)})
+        made.places.append({method: place for place, method in enumerate(shuffled)})
+    return replace(made, key=checked(Key, key, name="the study").model_dump())
+
+
+def _write_media(folder: Path, files: list, max_side: int, progress: Callable | None) -> None:
+    "Videos and pictures under blind names, without what else was in their files."
+    for number, group in enumerate(files, 1):
+        for name, source in group.items():
+            if name.endswith(".jpg"):
+                write_image(folder / name, read_image(source, max_side=max_side))
+            else:
+                video = read_video(source, max_side=max_side)
+                write_video(folder / name, video.frames, fps=video.fps)
         if progress:
-            progress("study", number, len(examples), {})
-    return shown, key, places
+            progress("study", number, len(files), {})
 
 
 # %% ../../nbs/6_study/02_questionnaire.ipynb #42847f4c
+def _free(output: str | Path) -> tuple[Path, Path]:
+    "The folder of a study and its key, of which neither is there yet."
+    output = Path(output)
+    if output.name in ("", ".."):
+        raise InputError(f"{output} is a folder that is there already: give --output the name of a new one")
+    check_limit("name", len(os.fsencode(output.name)), f"--output {quoted(output.name)}")
+    key = output.with_name(output.name + ".key.json")
+    for path in (output, key):
+        if os.path.lexists(path):
+            raise InputError(
+                f"{printable(str(path))} exists, and a study under way must not change; choose another --output"
+            )
+        check_output(path)
+    return output, key
+
+
+def _page_of(blind: _Blinded, texts: dict, checks: int, seed: int) -> tuple[str, str]:
+    "Id of a study and its page."
+    size, methods = len(blind.shown), blind.key["methods"]
+    # A place of a session takes 30 bytes or more
+    _refuse_size(30 * size * size * len(williams_design(len(methods))))
+    sessions = [
+        [(example, [blind.places[example][method] for method in order]) for example, order in session]
+        for session in schedules(size, len(methods), seed=seed)
+    ]
+    study = dict(texts, examples=blind.shown, schedules=_add_checks(sessions, checks, len(methods), seed))
+    sources = [file_digest(source) for files in blind.files for source in files.values()]
+    identity = digest(to_json([blind.key, study]), *sources, length=12)
+    page = static_page("questionnaire.html", dict(study, id=identity))
+    _refuse_size(len(page.encode()))
+    return identity, page
+
+
 def make_study(
-    found: list,  # Examples, of `read_examples`
+    found: list[Example],  # Examples, of `read_examples`
     output: str | Path,  # Folder to make; the key goes beside it, as OUTPUT.key.json
     *,
     num_examples: int = 8,  # Examples to show; if there are more, the seed draws
     title: str = "Which video follows the camera best?",  # Heading
     consent: str = CONSENT,  # What participants agree to
     thanks: str = THANKS,  # What they read at the end
-    questions: dict | None = None,  # Name -> text; None: the three of the paper
+    questions: dict[str, str] | None = None,  # Name -> text; None: the three of the paper
     checks: int = 1,  # Attention checks in a session
     max_side: int = 640,  # Longest side of the videos in pixels
     seed: int = 0,  # Seed of choice, orders and blind names
-    progress: object = None,  # Called as progress(phase, done, total, {})
+    progress: Callable | None = None,  # Called as progress(phase, done, total, {})
 ) -> Path:  # The page
     "Write the page of a study, its files under blind names, and the key."
-    output, generator, questions = Path(output), np.random.default_rng(seed), dict(questions or QUESTIONS)
-    key_path, part = output.with_name(output.name + ".key.json"), output.with_name(f".{output.name}.part")
-    for path in (output, key_path):
-        if path.exists():
-            raise InputError(f"{path} exists, and a study under way must not change; choose another --output")
+    (output, key_path), generator = _free(output), np.random.default_rng(seed)
+    questions = dict(questions or QUESTIONS)
     if len(found) < num_examples:
         raise InputError(
             f"there are {len(found)} examples, and {num_examples} were asked for; give --examples {len(found)}"
@@ -250,47 +314,35 @@ def make_study(
     if "attention" in questions:
         raise InputError("a question may not be called attention, the name of the checks")
     chosen = [found[k] for k in sorted(generator.choice(len(found), num_examples, replace=False))]
-    shutil.rmtree(part, ignore_errors=True)
+    blind = _blinded(chosen, questions, generator)
+    texts = dict(title=title, consent=consent, thanks=thanks, questions=list(questions.items()))
+    identity, page = _page_of(blind, texts, checks, seed)
+    part = output.with_name(f".cammimic-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        shown, key, places = _write_media(
-            part / "media", chosen, sorted(chosen[0].videos), max_side, generator, progress
-        )
-        sessions = [
-            [(example, [places[example][method] for method in order]) for example, order in session]
-            for session in schedules(num_examples, len(key["methods"]), seed=seed)
-        ]
-        identity = digest(json.dumps([key, title, list(questions)]), length=12)
-        _write_page(
-            part,
-            dict(
-                id=identity,
-                title=title,
-                consent=consent,
-                thanks=thanks,
-                questions=list(questions.items()),
-                examples=shown,
-                schedules=_add_checks(sessions, checks, len(key["methods"]), seed),
-            ),
-        )
+        part.mkdir(parents=True)
+        _write_media(part / "media", blind.files, max_side, progress)
+        (part / "index.html").write_text(page, encoding="utf-8", newline="")
         with atomic_path(key_path) as target:
-            target.write_text(json.dumps(key, indent=1), encoding="utf-8")
-        part.rename(output)
+            target.write_text(to_json(blind.key | dict(study=identity), indent=1), encoding="utf-8")
+        _move(part, output, key_path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return output / "index.html"
 
 
+def _move(part: Path, output: Path, key: Path) -> None:
+    "Give the finished folder its name; without it there is no key."
+    try:
+        part.rename(output)
+    except OSError as error:
+        key.unlink(missing_ok=True)
+        raise InputError(f"cannot write {printable(str(output))}: {error.strerror}") from error
+
+
 # %% ../../nbs/6_study/02_questionnaire.ipynb #4eb7a97e
 def _text(path: str | None, otherwise: str) -> str:
     "A text from a file."
-    if path is None:
-        return otherwise
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read as text: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
-        ) from error
+    return otherwise if path is None else read_text(path, kind="text").strip()
 
 
 @click.command("make")
@@ -341,9 +393,9 @@ def command(
         progress=Progress(),
         **options,
     )
-    key = f"{output}.key.json"
+    key = page.parent.with_name(page.parent.name + ".key.json")
     report(
-        dict(page=str(page), key=key, bytes=page.stat().st_size),
+        dict(page=str(page), key=str(key), bytes=page.stat().st_size),
         [("page", str(page)), ("key", f"{key} (keep it: it says which video is whose)")],
         as_json,
     )

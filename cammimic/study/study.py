@@ -6,6 +6,7 @@
 __all__ = [
     "REPORTED",
     "ASSUMED",
+    "UNKNOWN",
     "command",
     "mean_utilities",
     "simulate_study",
@@ -14,6 +15,7 @@ __all__ = [
     "analyse",
     "plot_shares",
     "plot_examples",
+    "notes",
     "conclusions",
     "write_report",
 ]
@@ -21,17 +23,20 @@ __all__ = [
 # %% ../../nbs/6_study/03_study.ipynb #92a1bfc2
 import base64
 import io
+from collections.abc import Iterable
+from dataclasses import asdict
 from functools import lru_cache
 from html import escape
 from importlib import import_module
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import click
 import numpy as np
 
-from cammimic.command import Commands, json_option, report, seed_option
-from cammimic.core import InputError, atomic_path, check_output
+from cammimic.command import Commands, Count, Finite, json_option, report, seed_option
+from cammimic.core import InputError, atomic_path, check_distinct, check_output, plain_label, printable
 from cammimic.study.preference import (
     CLUSTERS,
     Answers,
@@ -194,6 +199,8 @@ def analyse(
         answers=int(asked.sum()),
         missing=[list(cell) for cell in answers.missing],
         excluded=list(answers.excluded),
+        study=answers.study or None,
+        reading=asdict(answers.reading),
         methods=list(answers.methods),
         questions=list(answers.questions),
     )
@@ -272,7 +279,7 @@ def plot_shares(
         layout="constrained",
         squeeze=False,
     )
-    for letter, question, ax in zip("abcdefghij", found["questions"], axes[0], strict=False):
+    for letter, question, ax in zip(ascii_lowercase, found["questions"], axes[0], strict=False):
         for place, method in enumerate(found["methods"]):
             ax.bar(place, found["shares"][question][method], color=f"C{place}", alpha=0.45)
             for name, width in dict(both=1.0, participants=4.0).items():
@@ -287,10 +294,13 @@ def plot_shares(
             )
             ax.annotate(f"{found['shares'][question][method]:.1%}", (place, top + 0.02), ha="center", fontsize=8)
         ax.axhline(1 / len(found["methods"]), color="grey", linestyle="--", linewidth=0.8)
-        ax.set(title=f"({letter}) {question}", ylim=(0, 1.1), xticks=range(len(found["methods"])))
-        ax.set_xticklabels(found["methods"], fontsize=8, rotation=20)
+        ax.set(title=f"({letter}) {plain_label(question, most=30)}", ylim=(0, 1.1), xticks=range(len(found["methods"])))
+        ax.set_xticklabels([plain_label(name, most=30) for name in found["methods"]], fontsize=8, rotation=20)
     axes[0, 0].set_ylabel("share of answers")
     return figure
+
+
+_MOST_ROWS = 100  # Examples in one picture
 
 
 def plot_examples(
@@ -299,9 +309,10 @@ def plot_examples(
 ) -> Any:  # matplotlib figure
     "Share of one method for each example and question."
     plt = import_module("matplotlib.pyplot")
-    values = np.array(
-        [[row[question][method] for question in found["questions"]] for row in found["by_example"].values()], float
-    )
+    examples = list(found["by_example"])[:_MOST_ROWS]
+    values = [[found["by_example"][name][question][method] for question in found["questions"]] for name in examples]
+    values = np.array(values, float)
+    more = f", {len(examples)} of {len(found['by_example'])} examples" if len(found["by_example"]) > _MOST_ROWS else ""
     figure, ax = plt.subplots(figsize=(2 + 0.9 * len(found["questions"]), 1 + 0.3 * len(values)), layout="constrained")
     ax.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     for (e, q), value in np.ndenumerate(values):
@@ -315,10 +326,10 @@ def plot_examples(
         )
     ax.set(
         xticks=range(len(found["questions"])),
-        xticklabels=found["questions"],
+        xticklabels=[plain_label(name, most=30) for name in found["questions"]],
         yticks=range(len(values)),
-        yticklabels=list(found["by_example"]),
-        title=f"share of {method}",
+        yticklabels=[plain_label(name, most=30) for name in examples],
+        title=f"share of {plain_label(method, most=30)}{more}",
     )
     return figure
 
@@ -328,6 +339,46 @@ _CONCLUSIONS = {
     (True, True): "more than chance ({}) for other people and for other examples",
     (True, False): "more than chance ({}) for other people and these examples; for other examples it is not shown",
 }
+
+
+UNKNOWN = (
+    "whether one person answered under two names, or two under one",
+    "who began and handed nothing in, and why",
+    "what participants were told beside the page, and by whom",
+    "whether the page, a video or an answer was altered: the id of a study says which page answers name, not that they "
+    "come from it",
+)
+
+
+def notes(
+    found: dict,  # Of `analyse`
+) -> list[str]:  # A sentence for each thing; none where rows were taken as they are
+    "What was done to the answers while they were read."
+    reading, sentences = found.get("reading") or {}, []
+    if spellings := reading.get("spellings"):
+        ways = "; ".join(f"{', '.join(ways)} as {name}" for name, ways in list(spellings.items())[:5])
+        merged = sum(len(ways) - 1 for ways in spellings.values())
+        sentences.append(
+            f"{_number(merged, 'spelling')} of participants taken for another that differs only in case, spaces, width "
+            f"or what cannot be seen: {ways}{' and others' if len(spellings) > 5 else ''}"
+        )
+    if reading.get("repeated"):
+        sentences.append(f"{_number(reading['repeated'], 'row')} handed in twice, word for word: they count once")
+    if reading.get("skipped"):
+        sentences.append(
+            f"{_number(reading['skipped'], 'row')} left out because they cannot be used; where a participant answered "
+            "a question twice, and differently, the first answer counts"
+        )
+    if reading.get("unnamed"):
+        sentences.append(
+            f"{_number(reading['unnamed'], 'answer')} without the id of a study, as those that cammimic 0.1.0 or "
+            "another page wrote: that they belong to this study is taken on trust"
+        )
+    return [printable(sentence) for sentence in sentences]
+
+
+def _number(count: int, of: str) -> str:
+    return f"{count} {of}{'s' * (count != 1)}"
 
 
 def conclusions(
@@ -360,14 +411,30 @@ _STYLE = (
 )
 
 
+# Nothing runs in a report, and nothing is loaded
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'\">"
+)
+
+
+def _html(text: Any) -> str:
+    "Text of strangers in a page: no markup, nothing that turns the direction of writing."
+    return escape(printable(str(text)))
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_html(line)}</li>' for line in sentences)}</ul>"
+
+
 def _table(head: list, rows: list) -> str:
     "Rows of text as a table."
     lines = [
-        f"<tr>{''.join(f'<{tag}>{escape(str(cell))}</{tag}>' for cell in row)}</tr>"
+        f"<tr>{''.join(f'<{tag}>{_html(cell)}</{tag}>' for cell in row)}</tr>"
         for tag, row in [("th", head), *(("td", row) for row in rows)]
     ]
     return (
-        f'<div tabindex="0" role="region" aria-label="{escape(", ".join(filter(None, head)))}">'
+        f'<div tabindex="0" role="region" aria-label="{_html(", ".join(filter(None, head)))}">'
         f"<table>{''.join(lines)}</table></div>"
     )
 
@@ -378,7 +445,7 @@ def _picture(figure: Any, text: str) -> str:
     figure.savefig(stream, format="png", dpi=120)
     import_module("matplotlib.pyplot").close(figure)
     return (
-        f'<p><img alt="{escape(text)}" src="data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"></p>'
+        f'<p><img alt="{_html(text)}" src="data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"></p>'
     )
 
 
@@ -406,18 +473,17 @@ def write_report(
 
     counted = (
         f"{found['participants']} participants, {found['examples']} examples, {found['answers']} answers, "
-        f"{len(found['missing'])} missing"
+        f"{len(found['missing'])} missing" + (f", study {found['study']}" if found.get("study") else "")
     ) + (f"; left out after a failed attention check: {', '.join(found['excluded'])}" if found["excluded"] else "")
     lacking = ", ".join("/".join(cell) for cell in found["missing"][:20]) + (
         " and others" if len(found["missing"]) > 20 else ""
     )
     parts = [
         (
-            f"<h1>{escape(title)}</h1><p>{escape(counted)}.{f' Not answered: {escape(lacking)}.' if lacking else ''}"
-            "</p><h2>What can be said</h2><ul>"
+            f"<h1>{_html(title)}</h1><p>{_html(counted)}.{f' Not answered: {_html(lacking)}.' if lacking else ''}"
+            "</p><h2>What can be said</h2>"
         ),
-        *(f"<li>{escape(line)}</li>" for line in conclusions(found)),
-        "</ul>",
+        _list(conclusions(found)),
         _picture(plot_shares(found), "Shares of the methods by question, with intervals"),
         (
             "<h2>Shares</h2><p>Intervals of 95 %: taking answers for independent; for other people and these examples; "
@@ -496,11 +562,14 @@ def write_report(
         "<h2>Example by example</h2>",
         *(_picture(plot_examples(found, m), f"Share of {m} by example and question") for m in found["methods"]),
     ]
+    if said := notes(found):
+        parts += ["<h2>How the answers were read</h2>", _list(said)]
+    parts += ["<h2>What cannot be known</h2>", _list(UNKNOWN)]
     with atomic_path(check_output(path, (".html",))) as part:
         part.write_text(
             (
-                '<!doctype html><html lang="en"><meta charset="utf-8">'
-                f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+                f'<!doctype html><html lang="en"><meta charset="utf-8">{_POLICY}'
+                f'<meta name="viewport" content="width=device-width"><title>{_html(title)}</title>'
                 f"<style>{_STYLE}</style><body><main>{''.join(parts)}</main></body></html>"
             ),
             encoding="utf-8",
@@ -514,6 +583,18 @@ command = Commands(
     later=dict(make=("cammimic.study.questionnaire", "Make the page of a study from videos.")),
     help="Ask people which videos they prefer, and analyse what they say.",
 )
+
+
+def _files_of(answers: tuple[str, ...]) -> list[Path]:
+    "Files of answers, and those that lie in folders of them."
+    paths = []
+    for path in map(Path, answers):
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+        found = [file for file in inside if file.suffix.lower() in (".csv", ".parquet") and file.name[:1] != "."]
+        paths += found if path.is_dir() else [path]
+    if not paths:
+        raise InputError(f"{printable(str(answers[0]))} holds no .csv or .parquet files")
+    return paths
 
 
 @command.command("analyse")
@@ -541,21 +622,13 @@ def _analyse(
     as_json: bool,
 ) -> None:
     "Shares, intervals and tests of ANSWERS: .csv or .parquet files, or folders of them."
+    paths = _files_of(answers)
     if output is not None:
-        check_output(output, (".html",))
-    paths = [
-        file
-        for path in map(Path, answers)
-        for file in (
-            sorted(f for f in path.iterdir() if f.suffix.lower() in (".csv", ".parquet")) if path.is_dir() else [path]
-        )
-    ]
-    if not paths:
-        raise InputError(f"{answers[0]} holds no .csv or .parquet files")
+        check_distinct([check_output(output, (".html",))], [*paths, key])
     found = analyse(
         read_answers(
             paths,
-            methods=tuple(name.strip() for name in methods.split(",")) if methods else (),
+            methods=tuple(name.strip() for name in (methods or "").split(",") if name.strip()),
             key=key,
             skip_bad=skip_bad,
             keep_inattentive=keep_inattentive,
@@ -567,7 +640,7 @@ def _analyse(
         write_report(found, output)
     rows = [
         (
-            f"{q}, {m}",
+            printable(f"{q}, {m}"),
             (
                 f"{found['shares'][q][m]:6.1%}  people {_span(found['intervals'][q][m]['participants'])}; and examples "
                 f"{_span(found['intervals'][q][m]['both'])}; p {found['p'][q][m]['participants']:.4f}, "
@@ -588,7 +661,8 @@ def _analyse(
                 ),
             ),
             *rows,
-            *[("result", line) for line in conclusions(found)],
+            *[("result", printable(line)) for line in conclusions(found)],
+            *[("read", line) for line in notes(found)],
             *([("report", output)] if output else []),
         ],
         as_json,
@@ -596,14 +670,14 @@ def _analyse(
 
 
 @command.command("power")
-@click.argument("share", type=click.FloatRange(0, 1, min_open=True, max_open=True))
+@click.argument("share", type=Finite(0, 1, min_open=True, max_open=True))
 @click.option("--methods", type=click.IntRange(2, 8), default=3, show_default=True, help="Methods shown.")
 @click.option(
-    "--examples", type=click.IntRange(1), default=8, show_default=True, help="Examples each participant sees."
+    "--examples", type=Count(1, "people"), default=8, show_default=True, help="Examples each participant sees."
 )
 @click.option(
     "--power",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Finite(0, 1, min_open=True, max_open=True),
     default=0.8,
     show_default=True,
     help="Probability that the test finds it.",
@@ -617,12 +691,12 @@ def _analyse(
 )
 @click.option(
     "--participant-sd",
-    type=click.FloatRange(0),
+    type=Finite(0, 100),
     default=0.7,
     show_default=True,
     help="How far participants differ: standard deviation of utilities.",
 )
-@click.option("--example-sd", type=click.FloatRange(0), default=0.7, show_default=True, help="How far examples differ.")
+@click.option("--example-sd", type=Finite(0, 100), default=0.7, show_default=True, help="How far examples differ.")
 @seed_option
 @json_option
 def _power(
