@@ -215,6 +215,7 @@ DECLARED = (
     (rb"avih|strh|strf|idx1|movi|LIST", range(4, 60, 4), "<I"),
     (rb"width\0|height\0|framerate\0|duration\0", (9,), ">d"),  # FLV
 )
+LARGE = (9_999, 16_384, 31_000, 65_535, 10**6)
 NUMBERS = (0, 1, 2, 100, 9_999, 16_384, 31_000, 65_535, 100_000, 10**6, 8 * 10**7, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
 
 
@@ -233,22 +234,22 @@ def with_checksums(data):
 def declared(data, rng):
     "A picture or a video whose header says other sizes; None where it says none."
     places = [
-        (found.start() + place, way)
+        [(found.start() + place, way) for place in offsets if 0 <= found.start() + place <= len(data) - 8]
         for pattern, offsets, way in DECLARED
         for found in list(re.finditer(pattern, data))[:20]
-        for place in offsets
-        if 0 <= found.start() + place <= len(data) - struct.calcsize(way)
     ]
-    if not places:
+    if not (places := [group for group in places if group]):
         return None
     found = bytearray(data)
-    for at, way in rng.sample(places, min(len(places), rng.choice((1, 2, 2, 4)))):
-        value = rng.choice(NUMBERS) if rng.random() < 0.8 else rng.randrange(2**16)
-        written = struct.pack(way, float(value)) if way.endswith("d") else struct.pack(">Q", value)
-        width = struct.calcsize(way)
-        if not way.endswith("d"):
-            written = written[8 - width :] if way[0] != "<" else written[8 - width :][::-1]
-        found[at : at + width] = written
+    for group in rng.sample(places, min(len(places), rng.choice((1, 1, 2, 3)))):
+        both = rng.random() < 0.6  # width and height, where a picture has them
+        for at, way in group[:2] if both else rng.sample(group, 1):
+            value = rng.choice(LARGE if both else NUMBERS) if rng.random() < 0.9 else rng.randrange(2**16)
+            width = struct.calcsize(way)
+            written = value.to_bytes(8, "big")[8 - width :]
+            if way == ">d":
+                written = struct.pack(way, value)
+            found[at : at + width] = written[::-1] if way[0] == "<" else written
     return with_checksums(found) if data.startswith(b"\x89PNG") else bytes(found)
 
 
@@ -383,9 +384,10 @@ DOS_EPS = b"\xc5\xd0\xd3\xc6" + struct.pack("<7I", 32, 0, 0, 0, 0, 0, 0)
 
 def playlist(_, rng):
     "A file that is nothing by itself but names a private one beside it, under any ending."
-    suffix = rng.choice(PRIVATE)
-    content = rng.choice(PLAYLISTS).format(rng.choice(PLACES).format(suffix)).encode()
-    what = rng.random()
+    suffix = rng.choice(("ts", "ts", "mp4", "mp4", *PRIVATE))
+    place = rng.choice((*PLACES[:2], *PLACES[:2], *PLACES)).format(suffix)
+    content = rng.choice((*PLAYLISTS[:9], *PLAYLISTS)).format(place).encode()
+    what = 2 * rng.random()
     if what < 0.1:
         content = rng.choice(SIGNS).encode("latin-1") + content
     elif what < 0.2:

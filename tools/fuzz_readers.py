@@ -26,7 +26,6 @@ class Kind:
     read: Callable  # Called with the first file of a case, in its folder
     damage: Callable = damaged  # Called with the good cases and a random generator: a damaged case
     refuse: bool = False  # Whether nothing of it may be read, good or bad
-    every: int = 1  # It takes part in one of so many rounds
 
 
 def photo(size=(64, 48)):
@@ -189,9 +188,10 @@ def read_film(path):
 
 def read_mask_of(path):
     from cammimic.geometry.robust import read_mask
+    from cammimic.geometry.video import is_picture
     from cammimic.geometry.weak_video import read_subject
 
-    if path.stat().st_size % 2:
+    if path.stat().st_size % 2 or not is_picture(path):
         read_mask(path, 8, size=(64, 48))
     else:
         read_subject(path, (64, 48))
