@@ -214,15 +214,17 @@ def ready(names, folder):
 
 
 def work(folder, names, first, count, seed):
-    "Inputs first, first + 1, ...: a line before and after each, and one at the end."
+    "Inputs first, first + 1, ...: a line before and after each; what libraries print goes to stderr."
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     place, good = ready(names, folder)
     for number in range(first, first + count):
         for name in names:
             path = place.put(case_of(name, number, seed, good[name]))
-            print(json.dumps(dict(at=[name, number])), flush=True)
+            print(json.dumps(dict(at=[name, number])), file=told, flush=True)
             outcome = outcome_of(name, path, place)
-            print(json.dumps(dict(outcome=[name, number, outcome])), flush=True)
-    print(json.dumps(dict(ended=True)), flush=True)
+            print(json.dumps(dict(outcome=[name, number, outcome])), file=told, flush=True)
+    print(json.dumps(dict(ended=True)), file=told, flush=True)
 
 
 def again(folder, name, number, seed):

@@ -181,9 +181,9 @@ def read_all_frames(path):
 
 
 def read_film(path):
-    from cammimic.dataset.curator import find_scenes
+    from cammimic.dataset.curator import find_scenes, windows_of
 
-    find_scenes(path)
+    windows_of(find_scenes(path))
 
 
 def read_mask_of(path):

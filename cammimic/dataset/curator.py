@@ -42,6 +42,7 @@ from pydantic import BaseModel, create_model
 from cammimic.core import (
     InputError,
     check_distinct,
+    check_limit,
     checked,
     digest,
     file_digest,
@@ -187,6 +188,7 @@ def find_scenes(
     if time is None:
         raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
     last = recent[-1][1] + (recent[-1][1] - recent[0][1]) / max(1, len(recent) - 1)
+    check_limit("seconds", last, printable(str(path)))
     return list(zip(bounds, [*bounds[1:], last], strict=False))
 
 

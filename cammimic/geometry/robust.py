@@ -44,6 +44,7 @@ from cammimic.geometry.background import (
     shrink,
 )
 from cammimic.geometry.camera import CameraFit, fit_cameras, lens_distortion, simplest
+from cammimic.geometry.cuts import optical_flow
 from cammimic.geometry.dense import align_pair, compare_layers, dense, estimate_homographies, estimators, pyramid
 from cammimic.geometry.distance import Link, agreement, far_pairs, grid_distance, link_frames, link_of, shared_area
 from cammimic.geometry.homography import PairEstimate, is_plausible
@@ -217,7 +218,7 @@ def residual_motion(
         )
         > 250
     )
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(grays[0], back, None)
+    flow = optical_flow(grays[0], back)
     y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
     followed = cv2.remap(back, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     loss = [cv2.boxFilter(cv2.absdiff(grays[0], other).astype(np.float32), -1, (5, 5)) for other in (back, followed)]
