@@ -46,7 +46,7 @@ def _unit(homographies: np.ndarray) -> np.ndarray:
 
 def to_normalised(
     homographies: np.ndarray,  # Shape (..., 3, 3), in pixels of `size`
-    size: tuple,  # (width, height) in pixels
+    size: tuple[int, int],  # (width, height) in pixels
 ) -> np.ndarray:  # Shape (..., 3, 3), normalised, h33 = 1
     "Homographies from pixels to normalised coordinates."
     matrix = normalising_matrix(size)
@@ -55,7 +55,7 @@ def to_normalised(
 
 def to_pixels(
     homographies: np.ndarray,  # Shape (..., 3, 3), normalised
-    size: tuple,  # (width, height) in pixels
+    size: tuple[int, int],  # (width, height) in pixels
 ) -> np.ndarray:  # Shape (..., 3, 3), in pixels of `size`, h33 = 1
     "Homographies from normalised coordinates to pixels."
     matrix = normalising_matrix(size)
@@ -202,7 +202,7 @@ def from_pairs(
     cls: CameraPath,
     pairs: list[PairEstimate],  # One estimate per consecutive pair, in pixels of `size`
     times: np.ndarray,  # Seconds, shape (F,)
-    size: tuple,  # (width, height) the pairs are in pixels of
+    size: tuple[int, int],  # (width, height) the pairs are in pixels of
 ) -> CameraPath:  # Path on a canvas of that aspect
     "Path of pair estimates; gaps are interpolated and flagged."
     times = np.asarray(times, np.float64)
@@ -328,7 +328,7 @@ def to_aspect(
 @patch
 def to_pixels(
     self: CameraPath,
-    size: tuple,  # (width, height) of the picture to be moved
+    size: tuple[int, int],  # (width, height) of the picture to be moved
 ) -> np.ndarray:  # From frame i to frame i+1, shape (F-1, 3, 3), in its pixels, h33 = 1
     "Homographies in pixels of a picture of any size and aspect."
     return to_pixels(self.to_aspect(size[0] / size[1]).homographies, size)

@@ -150,7 +150,7 @@ def panorama_view(
     rotation: np.ndarray,  # World to camera, shape (3, 3)
     *,
     fov: float,  # Horizontal field of view, in degrees
-    size: tuple,  # Width and height of the frame, in pixels
+    size: tuple[int, int],  # Width and height of the frame, in pixels
     supersample: int = 2,  # Rendered this many times larger, then averaged down
 ) -> np.ndarray:  # Frame, shape (H, W, 3) uint8
     "What a camera inside a panorama sees."
@@ -171,7 +171,7 @@ def render_panorama(
     move: CameraMove,  # The camera's move
     *,
     num_frames: int,  # Number of frames F
-    size: tuple,  # Width and height of the frames, in pixels
+    size: tuple[int, int],  # Width and height of the frames, in pixels
     heading: float = 0.0,  # Direction of the middle of the move, in degrees to the right of the panorama's centre
 ) -> np.ndarray:  # Frames, shape (F, H, W, 3) uint8
     "A clip from inside a panorama; its path is `move.homographies(num_frames)`."
@@ -189,7 +189,7 @@ def warp_normalised(
     image: np.ndarray,  # Picture or frame, shape (H, W, 3)
     homography: np.ndarray,  # From the picture to the result, normalised coordinates, shape (3, 3)
     *,
-    size: tuple,  # Width and height of the result, in pixels
+    size: tuple[int, int],  # Width and height of the result, in pixels
     # Part of the picture that normalised coordinates refer to: left, top, width, height; None is all of it
     window: tuple | None = None,
     border: int = cv2.BORDER_CONSTANT,  # What lies outside the picture, as `warp_picture` takes it
@@ -224,7 +224,7 @@ def render_views(
     image: np.ndarray,  # Photograph, shape (H, W, 3) uint8
     views: np.ndarray,  # Homographies from the photograph's window to every frame, normalised, shape (F, 3, 3)
     *,
-    size: tuple,  # Width and height of the frames, in pixels
+    size: tuple[int, int],  # Width and height of the frames, in pixels
     supersample: int = 2,  # Rendered this many times larger, then averaged down
 ) -> np.ndarray:  # Frames, shape (F, H, W, 3) uint8
     "A clip of a photograph along any homographies; its path is `path_of_views(views)`."
@@ -257,7 +257,7 @@ def render_photo(
     move: CameraMove,  # The camera's move
     *,
     num_frames: int,  # Number of frames F
-    size: tuple,  # Width and height of the frames, in pixels
+    size: tuple[int, int],  # Width and height of the frames, in pixels
     supersample: int = 2,  # Rendered this many times larger, then averaged down
 ) -> np.ndarray:  # Frames, shape (F, H, W, 3) uint8
     "A clip of a photograph; its path is `move.homographies(num_frames)`."
@@ -532,7 +532,7 @@ def render_truck(
     disparity: np.ndarray,
     baselines: np.ndarray,  # Place of the camera for each frame, in baselines to the right, shape (F,)
     *,
-    size: tuple,  # Width and height of the frames, in pixels; the middle of the picture is used
+    size: tuple[int, int],  # Width and height of the frames, in pixels; the middle of the picture is used
     # Frames (F, H, W, 3), flow to the next frame (F-1, H, W, 2) in pixels, True where it is known (F-1, H, W)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "A camera that trucks sideways through a scene of known disparity."

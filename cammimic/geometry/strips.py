@@ -15,7 +15,7 @@ from cammimic.geometry.video import Video, resize
 
 # %% ../../nbs/1_geometry/02_strips.ipynb #dcc8f830
 def contact_strip(
-    videos: dict,  # Label -> frames (F, H, W, 3) or `Video`; one row each
+    videos: dict[str, np.ndarray | Video],  # Label -> frames (F, H, W, 3) or `Video`; one row each
     *,
     num_columns: int = 6,  # Frames shown of each, evenly spaced, ends included
     height: int = 120,  # Height of the frames in pixels
@@ -27,7 +27,7 @@ def contact_strip(
 
 
 def side_by_side(
-    videos: dict,  # Label -> frames (F, H, W, 3) or `Video`
+    videos: dict[str, np.ndarray | Video],  # Label -> frames (F, H, W, 3) or `Video`
     *,
     height: int | None = None,  # Height of the frames in pixels; None: the first video's
 ) -> np.ndarray:  # Shape (F, H, W, 3), uint8, RGB; F is the largest number of frames
