@@ -27,7 +27,9 @@ $(READY): constraints.txt hashes.txt settings.ini setup.py
 	@rm -f $@
 	@sed -n '/^pip==/,/[^\\]$$/p;/^setuptools==/,/[^\\]$$/p' hashes.txt > .venv/first.txt
 	@$(BIN)/python -m pip install -qq --require-hashes --no-deps -r .venv/first.txt
-	@$(BIN)/python -m pip install -qq --require-hashes --no-deps --no-compile --no-build-isolation -r hashes.txt
+	@sed -n '/^torch==/,/[^\\]$$/p' hashes.txt > .venv/torch.txt # Half of all bytes: unpacked beside the others
+	@sed '/^torch==/,/[^\\]$$/d' hashes.txt > .venv/others.txt
+	@printf '.venv/%s.txt\n' others torch | xargs -P 2 -n 1 $(BIN)/python -m pip install -qq --require-hashes --no-deps --no-compile --no-build-isolation -r
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@$(BIN)/python tools/system.py
 	@printf '%s\n' "$(CURDIR)" > $@

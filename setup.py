@@ -74,6 +74,7 @@ setup(
         "bench": entries("extra_bench"),
         "dataset": entries("extra_dataset"),
         "study": entries("extra_study"),
+        "heif": entries("extra_heif"),
         "ray": entries("extra_ray"),
         "app": entries("extra_app"),
     },

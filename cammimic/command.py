@@ -13,10 +13,16 @@ __all__ = [
     "mask_option",
     "backbone_option",
     "loading_options",
+    "fit_option",
+    "ANCHORS",
+    "anchor_option",
+    "fps_option",
+    "audio_option",
     "cache_option",
     "copy_options",
     "motion_options",
     "Stopped",
+    "console",
     "sentence_for",
     "Commands",
     "report",
@@ -32,6 +38,7 @@ __all__ = [
 ]
 
 # %% ../nbs/02_command.ipynb #462adfec
+import codecs
 import errno
 import math
 import os
@@ -40,6 +47,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -86,6 +94,60 @@ def _stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+# %% ../nbs/02_command.ipynb #c9b8f27c
+class _Stream:
+    "A stream for text that takes every letter, and every line after its reader has gone."
+
+    def __init__(self, stream: Any):
+        self._stream, self._gone = stream, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def encoding(self) -> str:  # click would write UTF-8 where it is told of ASCII
+        known = getattr(self._stream, "encoding", None) or "utf-8"
+        return "iso8859-1" if codecs.lookup(known).name == "ascii" else known
+
+    @property
+    def errors(self) -> str:
+        return "replace"
+
+    def write(self, text: str) -> int:
+        known = getattr(self._stream, "encoding", None) or "utf-8"
+        shown = text.encode(known, "replace").decode(known)  # not of bytes, by which click tells streams apart
+        if shown and not self._gone:
+            self._do(self._stream.write, shown)
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._gone:
+            self._do(self._stream.flush)
+
+    def _do(self, action: Callable, *args: str) -> None:
+        try:
+            action(*args)
+        except (OSError, ValueError) as error:
+            self._gone = True
+            with suppress(OSError, ValueError, AttributeError):  # what waits in the stream is for nobody
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if getattr(error, "errno", errno.EPIPE) != errno.EPIPE:
+                raise
+
+
+@contextmanager
+def console() -> Iterator[None]:
+    "Print what a console can show; nothing where there is none, or where nobody reads on."
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (open(os.devnull, "w") if stream is None else _Stream(stream) for stream in before)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+        sys.stdout, sys.stderr = before
 
 
 # %% ../nbs/02_command.ipynb #49abb3d9
@@ -172,6 +234,25 @@ def _check_space() -> None:
         )
 
 
+@contextmanager
+def _notes_as_remarks() -> Iterator[None]:
+    "Print each `InputNote` once, as a remark; other warnings go their way."
+    said, usual = set(), warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+        if category.__name__ != "InputNote":
+            usual(message, category, *args, **kwargs)
+        elif str(message) not in said:
+            said.add(str(message))
+            remark(str(message))
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
+
+
 class Commands(click.Group):
     """A group of commands that end in a result or in one sentence; some of them live in modules that are imported when
     they are called."""
@@ -199,17 +280,16 @@ class Commands(click.Group):
 
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **kwargs)
-        if getattr(sys.stdout, "errors", None) == "strict":
-            sys.stdout.reconfigure(errors="replace")  # a letter that a console lacks ends nothing
-        try:
-            with _stoppable():
-                status = super().main(*args, standalone_mode=False, **kwargs)
-        except BaseException as error:
-            status, sentence = sentence_for(error)
-            if sentence is None:
-                raise
-            with suppress(OSError):  # the terminal may be gone
-                click.echo(f"cammimic: {printable(sentence)}", err=True)
+        with console():
+            try:
+                with _stoppable(), _notes_as_remarks():
+                    status = super().main(*args, standalone_mode=False, **kwargs)
+            except BaseException as error:
+                status, sentence = sentence_for(error)
+                if sentence is None:
+                    raise
+                with suppress(OSError):  # the terminal may be full
+                    click.echo(f"cammimic: {printable(sentence)}", err=True)
         raise SystemExit(status if isinstance(status, int) else 0)
 
     def list_commands(self, context: click.Context) -> list[str]:  # In the order they are written
@@ -453,6 +533,32 @@ def together(
 loading_options = together(*_LOADING)
 
 # %% ../nbs/02_command.ipynb #aa070001
+fit_option = click.option(
+    "--fit/--no-fit",
+    default=False,
+    show_default=True,
+    help="Begin from the largest crop that keeps the whole motion inside the image: nothing is new then.",
+)
+ANCHORS = ["auto", "first", "middle", "last"]
+anchor_option = click.option(
+    "--anchor",
+    type=click.Choice(ANCHORS),
+    default="auto",
+    show_default=True,
+    help="Frame that shows the image unmoved; auto: the first, unless another leaves clearly less to fill.",
+)
+fps_option = click.option(
+    "--fps",
+    type=Finite(0.01, 1000),
+    metavar="F",
+    help="Frames per second of the result, which lasts as long at any; the reference's or the scene's if left out.",
+)
+audio_option = click.option(
+    "--audio/--no-audio",
+    default=True,
+    show_default=True,
+    help="Keep the sound of a video of a moving scene.",
+)
 cache_option = click.option(
     "--no-cache",
     "cache",

@@ -7,9 +7,11 @@ __all__ = [
     "PALETTE",
     "LIMITS",
     "InputError",
+    "InputNote",
     "show",
     "check_output",
     "atomic_path",
+    "set_usual_permissions",
     "process_gone",
     "own_folder",
     "remove_left_folders",
@@ -17,6 +19,7 @@ __all__ = [
     "quoted",
     "printable",
     "plain_label",
+    "note",
     "Limit",
     "check_limit",
     "is_inside",
@@ -31,6 +34,7 @@ __all__ = [
     "read_json",
     "checked",
     "to_json",
+    "delimiter_of",
     "read_csv",
     "csv_cell",
     "stored",
@@ -52,6 +56,7 @@ import shutil
 import stat
 import tempfile
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -62,7 +67,7 @@ from importlib.resources import files
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import psutil
 from PIL import Image
@@ -71,6 +76,10 @@ from PIL import Image
 # %% ../nbs/00_core.ipynb #0dad431e
 class InputError(ValueError):
     "Something a user gave cannot be used; the message is one sentence naming it and the way out."
+
+
+class InputNote(UserWarning):
+    "Something a user gave was used, but not as it stands; the message is one sentence."
 
 
 # %% ../nbs/00_core.ipynb #4c0b3870
@@ -152,14 +161,16 @@ def atomic_path(
     "Write a file under a temporary name and give it the final one only when the block succeeds."
     path = check_output(path, suffixes)
     part = path.with_name(f".cammimic-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path.parent.absolute())
-        part.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    try:
+    try:  # a signal may come as soon as the file is there
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(path.parent.absolute())
+            part.touch(exist_ok=False)
+            mode = part.stat().st_mode  # As the umask has it
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from error
         yield part
+        _set_mode(part, mode)
         os.replace(part, path)
     except OSError as error:
         if error.errno not in (
@@ -176,6 +187,26 @@ def atomic_path(
         raise InputError(f"cannot write {path}: {os.strerror(error.errno)}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _set_mode(file: Path, mode: int) -> None:
+    "Give a file its permissions, where it has others."
+    if file.stat().st_mode != mode:
+        file.chmod(stat.S_IMODE(mode))
+
+
+def set_usual_permissions(
+    folder: str | Path,  # Folder that some library has written
+) -> None:
+    "Give all files in a folder the permissions that the umask leaves; some libraries write for the owner alone."
+    folder = Path(folder)
+    probe = folder / f".cammimic-{os.getpid()}-{secrets.token_hex(4)}"
+    probe.touch(exist_ok=False)
+    mode = probe.stat().st_mode
+    probe.unlink()
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            _set_mode(file, mode)
 
 
 def process_gone(
@@ -268,6 +299,13 @@ def plain_label(
     return f"{' ' * text.startswith('_')}{text}".replace("$", r"\$")
 
 
+def note(
+    text: str,  # One sentence
+) -> None:
+    "Warn of what was made of a user's file; commands print it once, beside the result."
+    warnings.warn(printable(text), InputNote, stacklevel=3)
+
+
 # %% ../nbs/00_core.ipynb #46962d78
 @dataclass(frozen=True)
 class Limit:
@@ -289,6 +327,9 @@ LIMITS: dict[str, Limit] = {
     "widths": Limit(10, "widths of the picture that one step moves", "measure the clip anew"),
     "smooth": Limit(600, "seconds to smooth over", "take a shorter time"),
     "seconds": Limit(1_000_000, "seconds", "take a shorter duration"),
+    "shown": Limit(
+        10_000, "frames in a video to be made", "take a shorter duration, fewer frames per second or more speed"
+    ),
     "words": Limit(2_000, "letters", "shorten it"),
     "train_steps": Limit(1_000_000, "training steps", "take fewer"),
     "steps": Limit(1_000, "sampling steps", "take fewer"),
@@ -342,10 +383,8 @@ def regular_file(
     try:
         found = path.stat()
         readable = os.access(path, os.R_OK)
-    except FileNotFoundError:
-        raise InputError(f"{shown} does not exist") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        _refuse_missing(shown, error, kind)
     if stat.S_ISDIR(found.st_mode):
         raise InputError(f"{shown} is a folder, not a {kind}")
     if not stat.S_ISREG(found.st_mode):
@@ -355,6 +394,20 @@ def regular_file(
     if not found.st_size:
         raise InputError(f"{shown} is empty (0 bytes)")
     return path
+
+
+def _refuse_missing(shown: str, error: Exception, kind: str) -> NoReturn:
+    "Refuse a name that leads to no file; a path has lost one of the slashes of an address."
+    if address := re.match("([A-Za-z][A-Za-z0-9+.-]+):/+", shown):
+        if address[1].lower() == "file":
+            raise InputError(f"{shown} is an address: give the path of the {kind} alone") from None
+        whole = f"{address[1]}://{shown[address.end() :]}"
+        raise InputError(
+            f"{whole} is an address, not a {kind} on this computer: download it first, then give the file"
+        ) from None
+    if isinstance(error, FileNotFoundError):
+        raise InputError(f"{shown} does not exist") from None
+    raise InputError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def path_inside(
@@ -564,6 +617,13 @@ def to_json(
 
 
 # %% ../nbs/00_core.ipynb #03aa7c14
+def delimiter_of(
+    text: str,  # A table
+) -> str:  # Comma, semicolon or tab, whichever its first line has most of outside quotes
+    "What separates the columns of a table; spreadsheets of Europe write semicolons."
+    return max(",;\t", key=re.sub('"[^"]*"', "", text.partition("\n")[0]).count)
+
+
 def read_csv(
     source: str | Path | bytes,  # File, or what it holds
     *,
@@ -580,8 +640,7 @@ def read_csv(
             check_limit("table", regular_file(source, "table").stat().st_size, name)
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
         text = content.decode("utf-8-sig")
-        first_line = text.partition("\n")[0]
-        delimiter = delimiter or max(",;\t", key=first_line.count)
+        delimiter = delimiter or delimiter_of(text)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         columns = list(reader.fieldnames or ())
         rows = list(islice(reader, LIMITS["cells"].most // max(len(columns), 1) + 1))

@@ -3,7 +3,7 @@
 `cammimic app` is started, a clip and a picture are brought (by the chooser and by dropping), bad ones are refused,
 every panel is compared with what it should show, a video is made, broken off, made again and downloaded, and the server
 is ended by Ctrl-C. Other pages and names get nothing, the page asks no other host for anything, and reloading it leaves
-one kernel (thirty times; three with --short). With --output the video is made with --fast instead of a few steps, and
+one kernel (thirty times; once with --short). With --output the video is made with --fast instead of a few steps, and
 pictures are kept."""
 
 import base64
@@ -27,22 +27,29 @@ sys.path.insert(0, str(ROOT))
 from browser import HOSTILE, PAINTED, WAIT, launch, look, main, new_page, none_serious, resized, said, until
 
 PARTS = ("reference", "image", "subject")  # In the order of the page
-FRAMES = 16
+FRAMES = 24  # Of the clip, and so of the video
 SIZE = (640, 384)
 WIDE = (1440, 900)
 PHONE = (390, 844)
 CALL = "from cammimic.app.cli import main; main()"
 MOVES = "document.getAnimations().filter(a => /-move$/.test(a.animationName))"
-PANELS = "document.getAnimations().filter(a => /^cm\\d+-(move|16)$/.test(a.animationName))"
+PANELS = "document.getAnimations().filter(a => /^cm\\d+-(move|\\d+)$/.test(a.animationName))"
 IN_STEP = f"""(panels => panels.length > 1 && panels.every(a =>
   !a.pending && a.startTime === panels[0].startTime
   && a.effect.getTiming().duration === panels[0].effect.getTiming().duration
 ))({PANELS})"""
-PAUSED = """k => Promise.all(document.getAnimations().map(a => {
+PAUSED = """([k, count]) => Promise.all(document.getAnimations().map(a => {
   a.pause();
-  a.currentTime = (k + .5)/16*a.effect.getTiming().duration;
+  a.currentTime = (k + .5)/count*a.effect.getTiming().duration;
   return a.ready;
 }))"""
+FRAMES_SHOWN = """[...document.querySelectorAll('style')].map(s => /@keyframes cm\\d+-move\\{/.test(s.textContent) &&
+  s.textContent.split('matrix3d').length - 2).find(n => n)"""
+OUTSIDE = """[...document.querySelectorAll('.cm-app *')].filter(e => {
+  const box = e.getBoundingClientRect();
+  return box.width && !e.closest('.cm-window') && (box.right > innerWidth + 1 || box.left < -1);
+}).map(e => e.outerHTML.slice(0, 120))"""
+INJECTED = "<img class=injected src=x onerror=\"document.title='injected'\">"
 PRESS = """key => {
   const style = [...document.querySelectorAll('style')].find(s => /@keyframes cm\\d+-move/.test(s.textContent));
   const begin = performance.now();
@@ -175,8 +182,8 @@ def strangers(page, address, server, findings):
     assert {process.pid for process in kernels(server)} == before, "a stranger has started a kernel"
 
 
-def reloads(page, server, times):
-    "Reload the page, at the end before it is there: one kernel is left each time. MB after each."
+def reloads(page, server, times, hasty):
+    "Reload the page, at the end before it is there (`hasty` times): one kernel is left each time. MB after each."
     memory = []
     for _ in range(times):
         before = kernels(server)
@@ -186,7 +193,7 @@ def reloads(page, server, times):
         assert not alive and len(kernels(server)) == 1, "a reload has left its kernel"
         memory.append(round(megabytes(server)))
     before = kernels(server)
-    for _ in range(3):
+    for _ in range(hasty):
         page.reload(wait_until="commit")
         before += [process for process in kernels(server) if process not in before]
     page.reload()
@@ -259,6 +266,8 @@ class Visitor:
         "Let axe-core look at the page, once every slider has its name."
         self.until('[...document.querySelectorAll("[role=slider]")].every(s => s.getAttribute("aria-label"))')
         look(self.page, screen, self.findings)
+        wide = self.page.evaluate(OUTSIDE)
+        assert not wide, f"{screen}: wider than the page: {wide}"
 
     def press(self, key):
         "Press a key on what has the focus; milliseconds until the preview has moved."
@@ -298,36 +307,51 @@ class Visitor:
         assert self.page.evaluate(kept), "a slider began the animation anew"
         return waits
 
-    def exact(self, picture, path, frames=(0, 7, 15)):
-        """Least PSNR, in dB, between the preview as the browser shows it and the weak video, where both show the
-        picture."""
-        import cv2
-        import numpy as np
+    def exact(self, picture, clip):
+        """Least PSNR, in dB, between the preview as the browser shows it and the weak video: where both show the
+        picture while the rest is hatched, and everywhere once it is filled."""
 
+        from cammimic.geometry.composing import choose_framing
+        from cammimic.geometry.measure import copied_path, measure_file
         from cammimic.geometry.video import read_image
         from cammimic.geometry.weak_video import weak_video
 
-        weak = weak_video(read_image(picture, max_side=1280), path, size=SIZE, supersample=2)
+        count = self.page.evaluate(FRAMES_SHOWN)
+        path = copied_path(measure_file(clip)).to_aspect(SIZE[0] / SIZE[1])
+        assert count == path.num_frames, (count, path.num_frames)
+        anchor = choose_framing(path, path.aspect).anchor
+        weak = weak_video(read_image(picture, max_side=1280), path, size=SIZE, supersample=2, anchor=anchor)
         window = ".cm-panel:nth-of-type(2) .cm-window{position:fixed!important;left:0;top:0;z-index:99}"
         style = self.page.add_style_tag(content=".cm-stage{--cm:1!important}" + window)  # At whole pixels
-        kernel = np.ones((9, 9))
-        worst = 99.0
-        for k in frames:
-            self.page.evaluate(f"k => ({PAUSED})(k).then(() => {PAINTED})", k)
-            png = self.page.screenshot(clip=dict(x=0, y=0, width=SIZE[0], height=SIZE[1]))
-            shot = cv2.imdecode(np.frombuffer(png, np.uint8), 1)[..., ::-1]
-            assert shot.shape == (SIZE[1], SIZE[0], 3), shot.shape
-            inside = cv2.erode(weak.mask[k].view(np.uint8), kernel, borderValue=0) > 0
-            error = ((shot.astype(float) - weak.frames[k])[inside] ** 2).mean()
-            worst = min(worst, 10 * np.log10(255**2 / error))
-            outside = cv2.erode((~weak.mask[k]).view(np.uint8), kernel, borderValue=1) > 0
-            if outside.sum() > 500:
-                colours = np.unique(shot[outside].reshape(-1, 3) // 16, axis=0)
-                assert len(colours) < 40, "what is to be invented should be hatched"
+        frames, switch = (0, count // 2, count - 1), self.page.get_by_label("Fill what is hatched")
+        worst = min(self.compared(weak, k, count) for k in frames)
+        switch.evaluate("box => box.click()")  # The panel covers it
+        self.said("the mirrored part")
+        filled = min(self.compared(weak, k, count, filled=True) for k in frames)
+        switch.evaluate("box => box.click()")
+        self.said("the hatched part")
         style.evaluate("style => style.remove()")
         self.page.evaluate("document.getAnimations().forEach(a => a.play())")
-        assert worst > 30, f"frames {frames} of the preview differ from the weak video: {worst:.1f} dB"
-        return round(float(worst), 1)
+        assert worst > 30 and filled > 28, f"preview and weak video differ: {worst:.1f} dB, filled {filled:.1f} dB"
+        return round(float(worst), 1), round(float(filled), 1)
+
+    def compared(self, weak, k, count, filled=False):
+        "PSNR of a frame, in dB, away from edges; what is not known must be hatched, unless it is filled."
+        import cv2
+        import numpy as np
+
+        kernel = np.ones((9, 9))
+        self.page.evaluate(f"([k, count]) => ({PAUSED})([k, count]).then(() => {PAINTED})", [k, count])
+        png = self.page.screenshot(clip=dict(x=0, y=0, width=SIZE[0], height=SIZE[1]))
+        shot = cv2.imdecode(np.frombuffer(png, np.uint8), 1)[..., ::-1]
+        assert shot.shape == (SIZE[1], SIZE[0], 3), shot.shape
+        inside = cv2.erode(weak.mask[k].view(np.uint8), kernel, borderValue=0) > 0
+        outside = cv2.erode((~weak.mask[k]).view(np.uint8), kernel, borderValue=1) > 0
+        hatched = outside.sum() > 500 and len(np.unique(shot[outside].reshape(-1, 3) // 16, axis=0)) < 40
+        assert outside.sum() <= 500 or hatched != filled, "what is to be invented should be hatched, or filled"
+        where = inside | outside if filled else inside
+        error = ((shot.astype(float) - weak.frames[k])[where] ** 2).mean()
+        return 10 * np.log10(255**2 / error)
 
     def bring_bad_files(self, letter, clip):
         "What is no picture, and what is too large: both are refused, and everything stays as it was."
@@ -425,8 +449,6 @@ class Visitor:
 
 def walk(visitor, short):
     "Everything a visitor does; what was found. A short walk leaves out moving scenes and subjects that stay."
-    from cammimic.model.motion import read_reference
-
     clip, picture, letter, mask = material(visitor.folder)
     visitor.said("The model has to invent")
     visitor.in_step()
@@ -435,13 +457,15 @@ def walk(visitor, short):
     visitor.bring_files(clip, picture)
     waits = visitor.move_a_slider()
     visitor.shot("preview")
-    psnr = visitor.exact(picture, read_reference(clip, size=(80, 48), num_frames=FRAMES)[1])
+    psnr, filled = visitor.exact(picture, clip)
     visitor.bring_bad_files(letter, clip)
     visitor.ready_motion(clip, picture)
-    visitor.page.get_by_text("More: guidance").click()
+    visitor.page.get_by_text("More: what is copied").click()
     if not short:
         visitor.moving_scene(clip, picture)
         visitor.subject(mask, picture)
+    visitor.page.get_by_text("More: how the model works").click()
+    visitor.said("How freely the model draws")
     visitor.generate()
     got = visitor.download()
     visitor.page.get_by_role("slider").first.focus()
@@ -452,7 +476,16 @@ def walk(visitor, short):
     visitor.page.evaluate('document.querySelector(".cm-app").scrollIntoView()')
     visitor.shot("phone", 1700)
     visitor.look("phone")
-    return dict(milliseconds=sorted(waits), psnr=psnr, downloads=got, command=command)
+    return dict(milliseconds=sorted(waits), psnr=psnr, filled=filled, downloads=got, command=command)
+
+
+def injected(page, forbidden):
+    "A handler that is not the app's does not run, even where it has become part of the page."
+    with page.expect_console_message(lambda line: "Security Policy" in line.text):
+        page.evaluate("html => document.body.insertAdjacentHTML('beforeend', html)", INJECTED)
+        until(page, "document.querySelector('.injected').complete")
+    assert page.title() != "injected"
+    forbidden.clear()
 
 
 def take(folder, output=None, short=False):
@@ -474,7 +507,9 @@ def take(folder, output=None, short=False):
         assert "token" not in page.url, page.url
         strangers(page, address, server, findings)
         found = walk(Visitor(page, folder, output, findings), short)
-        found["megabytes"] = reloads(page, server, 3 if short else 30)
+        assert not forbidden, f"the page does what its own policy forbids: {forbidden}"
+        injected(page, forbidden)
+        found["megabytes"] = reloads(page, server, 1 if short else 30, 1 if short else 3)
         version = chrome.version
         chrome.close()
     assert not errors, errors

@@ -20,8 +20,10 @@ from pathlib import Path
 
 from project import CONFIG, ENV, ROOT, call, cells, exported_module, notebooks, packages, pins
 from run_notebooks import find
+from venvs import lend
 
 COLAB = "ipykernel nbclient ipywidgets matplotlib scipy scikit-image".split()  # Beside torch; Colab has much more
+MORE = "diffusers transformers peft accelerate opencv-python".split()  # Of it, where what is installed here is lent
 KERNEL = "type(get_ipython()).__repr__ = lambda shell: '<google.colab._shell.Shell object>'"
 EXECUTE = (
     "import sys, nbformat; from nbclient import NotebookClient; NotebookClient(nbformat.read(sys.argv[1], 4), "
@@ -143,6 +145,7 @@ def publish(target, env):
         shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
     for command in (
         ["init", "-q"],
+        ["config", "core.compression", "0"],
         ["add", "-A", "-f"],
         ["commit", "-q", "-m", "Published"],
         ["config", "uploadpack.allowFilter", "true"],
@@ -152,8 +155,9 @@ def publish(target, env):
     return run("git", "-C", target, "rev-parse", "HEAD", env=env).strip()
 
 
-def check(paths, folder, report=print):
-    "Run notebooks; what went wrong, by name."
+def check(paths, folder, report=print, lent=False):
+    """Run notebooks; what went wrong, by name. What Colab has is installed by pip, or with `lent` it is what this
+    environment has."""
     (folder / "gitconfig").write_text(
         "[user]\nname = colab\nemail = colab@localhost\n[safe]\ndirectory = *\n[url "
         f'"file://{folder / "github"}"]\ninsteadOf = {CONFIG["git_url"]}\n'
@@ -174,7 +178,10 @@ def check(paths, folder, report=print):
         PIP_DISABLE_PIP_VERSION_CHECK="1",
         MPLBACKEND="module://matplotlib_inline.backend_inline",
     )
-    run(python, "-m", "pip", "install", "-q", "--no-compile", *COLAB, f"torch=={pins()['torch']}", env=env)
+    if lent:
+        lend(python, [*COLAB, *MORE, "torch"])
+    else:
+        run(python, "-m", "pip", "install", "-q", "--no-compile", *COLAB, f"torch=={pins()['torch']}", env=env)
     optional, failed, before = (
         set().union(*(packages(key) for key in CONFIG if key.startswith("extra_"))) - set(COLAB),
         {},

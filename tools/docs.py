@@ -57,7 +57,7 @@ def process():
     refresh_quarto_yml()
     (NBS / "sidebar.yml").write_text(sidebar({path: path.relative_to(NBS).as_posix() for path in notebooks()}))
     shutil.rmtree(PROC, ignore_errors=True)
-    proc_nbs(force=True, n_workers=2, skip_folder_re=r"^[_.]|^sources$")
+    proc_nbs(force=True, n_workers=0, skip_folder_re=r"^[_.]|^sources$")  # Each worker would import torch
 
 
 def render_quarto():
@@ -276,8 +276,9 @@ def in_browser():
         page.on("pageerror", lambda error: wrong.append(str(error)))
         for path in sorted(DOCS.rglob("*.html")):
             name = path.relative_to(DOCS).as_posix()
-            resized(page, 1280, 900)
+            page.set_viewport_size(dict(width=1280, height=900))  # The page before need not be painted so
             page.goto(address + name)
+            resized(page, 1280, 900)
             for film in page.query_selector_all("video"):
                 films += 1
                 if told := film.evaluate(PLAYED.replace("WAIT", str(WAIT))):

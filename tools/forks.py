@@ -21,6 +21,7 @@ from project import HEAVY, PACKAGE
 
 POSSIBLE = sys.platform.startswith("linux") and hasattr(os, "pidfd_open")
 USUAL = ("cv2", "av", "matplotlib.pyplot", "IPython", "ipywidgets", "nbdev.process", "nbdev.clean", "execnb.shell")
+LIGHT = ("numpy", "cv2", "av", "PIL.Image", "pydantic", "click", "psutil", "fsspec", "fastcore.foundation")
 
 
 class Nothing:
@@ -46,9 +47,11 @@ def heavy_imports():
     return sorted((pair for pair in found if pair[0].split(".")[0] in HEAVY), key=str)
 
 
-def preload():
-    "Import what most notebooks and modules import. What is not installed is left to those who ask for it."
-    for module, name in [*((module, None) for module in (*HEAVY, *USUAL)), *heavy_imports()]:
+def preload(light=False):
+    """Import what most notebooks and modules import, or what those import that need nothing heavy. What is not
+    installed is left to those who ask for it."""
+    everything = [*((module, None) for module in (*HEAVY, *USUAL)), *heavy_imports()]
+    for module, name in [(module, None) for module in LIGHT] if light else everything:
         try:
             loaded = importlib.import_module(module)
             if name:
@@ -110,9 +113,17 @@ def load(name):
     return True
 
 
+def load_light(name):
+    "A job: import a module, which must import nothing heavy."
+    importlib.import_module(name)
+    if loaded := sorted({*HEAVY} & {*sys.modules}):
+        sys.exit(f"{name} imports {', '.join(loaded)}")
+    return True
+
+
 def serve(function):
     "Import, and then fork for each job on stdin. A job passes where `function` returns something true."
-    preload()
+    preload(light=function is load_light)
     gc.freeze()  # No collection in a fork looks at what was imported here
     for line in sys.stdin:
         job = json.loads(line)
@@ -178,4 +189,4 @@ def run_quietly(command, *, env, timeout=None):
 
 if __name__ == "__main__":
     module, _, name = sys.argv[1].rpartition(".")
-    serve(getattr(importlib.import_module(module), name))
+    serve(globals()[name] if module == "forks" else getattr(importlib.import_module(module), name))

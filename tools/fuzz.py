@@ -5,8 +5,9 @@ Good files are cut, mixed, overwritten and repeated; JSON, headers and tables ar
 lead out of their folder, headers promise sizes, playlists and scripts name a private file beside, and cameras do what
 none can (tools/fuzz_inputs.py). A reader (tools/fuzz_readers.py) may read what it gets or refuse it by `InputError`.
 Anything else is a finding: another exception, a crash of the process, more than 20 seconds of a processor, more than
-450 MB for what is refused or 1.5 GB for what is read, a private file that is opened, moved or changed, a file written
-elsewhere. Each finding is kept with the seed that makes it again: python tools/fuzz.py --again NAME NUMBER."""
+300 MB for what is refused (450 MB for a picture) or 1.5 GB for what is read, a private file that is opened, moved or
+changed, a file written elsewhere. Each finding is kept with the seed that makes it again:
+python tools/fuzz.py --again NAME NUMBER."""
 
 import argparse
 import ctypes
@@ -31,8 +32,7 @@ from project import ENV, ROOT
 sys.path.insert(0, str(ROOT))
 
 SECONDS, WAIT, ROUNDS = 20, 900, 200  # Of a processor; by the clock; rounds of one process
-# Above what the process held before; a picture of 100 million pixels may turn out to be cut off once it is decoded
-READ_BYTES, REFUSED_BYTES = 1_500_000_000, 450_000_000
+READ_BYTES = 1_500_000_000  # Above what the process held before; for what is refused, a kind says how much
 MORE = 6_000_000_000  # Tried where that is not enough
 FINE = ("read", "refused")
 
@@ -188,7 +188,7 @@ def outcome_of(name, path, place):
         limit_memory(READ_BYTES)
     if seconds > SECONDS:
         outcome = f"took {seconds:.0f} s"
-    elif memory > (REFUSED_BYTES if outcome == "refused" else READ_BYTES):
+    elif memory > (KINDS[name].taken if outcome == "refused" else READ_BYTES):
         outcome = f"took {memory / 1e9:.2f} GB ({outcome})"
     return "; ".join([outcome, *faults])
 

@@ -401,6 +401,55 @@ def playlist(_, rng):
     return {f"list.{rng.choice(ENDINGS)}": content or b"x", f"private.{suffix}": f"../private.{suffix}"}
 
 
+def box(kind, *contents):
+    "A box of an mp4."
+    inner = b"".join(contents)
+    return struct.pack(">I", 8 + len(inner)) + kind + inner
+
+
+def with_reference(data, reference, within=(b"moov", b"trak", b"mdia", b"minf", b"dinf")):
+    "An mp4 whose tracks name another file; boxes around the name grow with it."
+    found, at = b"", 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        size = size if size >= 8 else len(data) - at
+        inner = data[at + 8 : at + size]
+        if kind == b"dref":
+            inner = reference
+        found += box(kind, with_reference(inner, reference) if kind in within else inner)
+        at += size
+    return found
+
+
+def alias(place, rng):
+    "What QuickTime says of a file elsewhere."
+    name, where = place.rpartition("/")[2].encode(), place.encode()
+    levels = struct.pack(">hh", rng.choice((1, 2, -1)), rng.choice((1, 2, 3)))
+    record = bytes(10) + b"\x04" + b"disk".ljust(27, b"\0") + bytes(12) + bytes([min(len(name), 63)])
+    record += name[:63].ljust(63, b"\0") + bytes(16) + levels + bytes(16)
+    for kind, said in ((0, b"folder"), (2, where)):
+        record += struct.pack(">hH", kind, len(said)) + said + bytes(len(said) % 2)
+    return record + b"\xff\xff\0\0"
+
+
+def elsewhere(cases, rng):
+    "A clip whose pictures are said to be in a private file."
+    case, suffix = dict(rng.choice(cases)), rng.choice(("mp4", "mp4", "ts"))
+    name, place = next(iter(case)), rng.choice((*PLACES[:5], "disk:private.{}", "/disk/private.{}")).format(suffix)
+    said = place.encode() + b"\0"
+    ways = [(b"url ", said), (b"urn ", b"a\0" + said), (b"alis", alias(place, rng)), (b"alis", alias(place, rng))]
+    kind, entry = rng.choice((*ways, (b"rsrc", said)))
+    content = case[name]
+    if rng.random() < 0.2:  # a movie that is nothing but a reference
+        content = box(b"ftyp", b"qt  \0\0\0\0qt  ") + box(
+            b"moov", box(b"rmra", box(b"rmda", box(b"rdrf", bytes(4) + kind + struct.pack(">I", len(entry)) + entry)))
+        )
+    else:
+        content = with_reference(content, struct.pack(">II", 0, 1) + box(kind, bytes(4), entry))
+    content = changed_bytes(content, [content], rng) if rng.random() < 0.2 else content
+    return {name: content or b"x", f"private.{suffix}": f"../private.{suffix}"}
+
+
 def bent_matrix(matrix, rng):
     "A homography that no camera has."
     rows, what = [list(row) for row in matrix], rng.randrange(14)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
-from fuzz_inputs import absurd, bent, damaged, led_away, playlist
+from fuzz_inputs import absurd, bent, damaged, elsewhere, led_away, playlist
 from project import ROOT
 
 FPS = 8
@@ -26,6 +26,11 @@ class Kind:
     read: Callable  # Called with the first file of a case, in its folder
     damage: Callable = damaged  # Called with the good cases and a random generator: a damaged case
     refuse: bool = False  # Whether nothing of it may be read, good or bad
+    taken: int = 300_000_000  # Bytes that may be taken for what is refused in the end
+
+
+# Of a picture of 100 million pixels it may turn out that it is cut off once it is decoded
+DECODED = 450_000_000
 
 
 def photo(size=(64, 48)):
@@ -235,6 +240,15 @@ def read_playlist(path):
     raise InputError("none takes it")
 
 
+def good_references():
+    return [{"clip.mp4": clips()[0]}]
+
+
+def read_elsewhere(path):
+    read_frames(path)
+    read_film(path)
+
+
 # Paths, words, measurements
 
 
@@ -440,6 +454,26 @@ def read_model(path):
     backbone.encode_prompt("a scene")
 
 
+def read_estimate(path):
+    "What a model would need, of its settings alone."
+    from cammimic.model.cost import architecture, estimate
+
+    estimate(architecture(str(path.parent)))
+
+
+def good_runs():
+    "What a run of pretraining began with, and how long a model was trained."
+    began = dict(first_step=4000, start=True, sources="0123456789abcdef")
+    trained = [dict(steps=4000), dict(steps=4000, image_steps=6000)]
+    return [{"run/begun.json": text(json.dumps(began))}, *({"run/training.json": text(json.dumps(t))} for t in trained)]
+
+
+def read_run(path):
+    from cammimic.model import pretraining
+
+    (pretraining._begun if path.name == "begun.json" else pretraining._trained)(path.parent)
+
+
 # Collections, results and studies
 
 
@@ -616,6 +650,27 @@ def read_pair_table(path):
     read_pairs(path)
 
 
+def good_scores():
+    "A table of pairs, and the scores that an earlier run left of them."
+    from cammimic.metrics import scoring
+
+    Path("pairs.csv").write_bytes(b"reference,generated,prompt\na.mp4,b.mp4,=x\nc.mp4,d.mp4,\n")
+    columns, rows = scoring.read_pairs("pairs.csv")
+    done = {key: dict(dict.fromkeys(scoring.SCORES, "0.5"), key=key, error="") for key in ("0" * 16, "1" * 16)}
+    scoring._Table(Path("scores.csv"), columns, rows, [*done], done).rewrite()
+    return [{"scores.csv": Path("scores.csv").read_bytes(), "pairs.csv": Path("pairs.csv").read_bytes()}]
+
+
+def read_scores(_):
+    "What is kept of an earlier run."
+    from cammimic.metrics import scoring
+
+    columns, rows = scoring.read_pairs("pairs.csv")
+    done = scoring._finished(Path("scores.csv"), rows)
+    scoring._Table(Path("new.csv"), columns, rows, [*done], done).rewrite()
+    scoring._finished(Path("new.csv"), rows)
+
+
 ANSWERS = (
     "participant,example,question,choice,order,trial,time,study\np1,e1,scene,v1,v1|v2,1,2.5,\n"
     "p1,e1,motion,v2,v2|v1,1,2.5,\np2,e1,scene,v1,v1|v2,1,3,\n"
@@ -678,15 +733,16 @@ def media(contents):
 
 
 KINDS = dict(
-    picture=Kind(media(pictures), read_picture),
-    smaller=Kind(media(pictures), read_smaller),
-    mask=Kind(media(lambda: [*pictures()[:3], *clips()[:2]]), read_mask_of),
+    picture=Kind(media(pictures), read_picture, taken=DECODED),
+    smaller=Kind(media(pictures), read_smaller, taken=DECODED),
+    mask=Kind(media(lambda: [*pictures()[:3], *clips()[:2]]), read_mask_of, taken=DECODED),
     video=Kind(media(clips), probe),
     frames=Kind(media(clips), read_frames),
     cuts=Kind(media(plain_clips), read_all_frames),
     film=Kind(media(lambda: clips()[:-1]), read_film),
-    upload=Kind(any_upload, read_upload),
-    playlist=Kind(lambda: [], read_playlist, playlist, refuse=True),
+    upload=Kind(any_upload, read_upload, taken=DECODED),
+    playlist=Kind(lambda: [], read_playlist, playlist, refuse=True, taken=DECODED),
+    elsewhere=Kind(good_references, read_elsewhere, elsewhere),
     path=Kind(good_paths, read_path),
     bent=Kind(good_paths, read_bent, bent),
     words=Kind(good_words, read_words, absurd),
@@ -695,6 +751,8 @@ KINDS = dict(
     state=Kind(good_states, read_state),
     part=Kind(good_parts, read_part, led_away),
     model=Kind(good_models, read_model, led_away),
+    estimate=Kind(good_models, read_estimate, led_away),
+    run=Kind(good_runs, read_run, led_away),
     curated=Kind(good_curations, add_films, led_away),
     collection=Kind(good_collections, read_whole_collection, led_away),
     annotations=Kind(good_annotations, read_annotations, led_away),
@@ -702,6 +760,7 @@ KINDS = dict(
     tasks=Kind(good_tasks, read_tasks, led_away),
     results=Kind(good_results, read_results, led_away),
     pairs=Kind(good_pairs, read_pair_table),
+    scores=Kind(good_scores, read_scores),
     answers=Kind(good_answers, read_answer_file),
     key=Kind(good_keys, read_key_file),
     examples=Kind(good_examples, read_study, led_away),

@@ -5,15 +5,20 @@ A full disk, a huge picture, a cache that cannot be written, two processes with 
 
 import argparse
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
+import forks
 from project import ENV, ROOT
 
 sys.path.insert(0, str(ROOT))
@@ -48,17 +53,42 @@ print(here.first)
 """
 
 
-def run(*arguments, cwd, before=None, **env):
+ONE_AT_A_TIME = threading.Lock()  # A zygote does one job at a time
+
+
+def in_fork(argument):
+    "A job of the zygote: run code as `python -c` does."
+    job = json.loads(argument)
+    os.chdir(job["cwd"])
+    os.dup2(os.open(job["said"], os.O_WRONLY), 1)
+    sys.argv = ["-c", *job["arguments"]]
+    if job["limit"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"],) * 2)
+    try:
+        exec(compile(job["code"], "<string>", "exec"), {"__name__": "__main__"})
+    finally:
+        sys.stdout.flush()
+    return True
+
+
+def python(code, *arguments, cwd, limit=None, zygote=None, **env):
+    """What becomes of code with arguments: in a fork of a zygote, or in a new process, which alone reads an
+    environment anew. No file may grow beyond `limit` bytes."""
+    arguments = [*map(str, arguments)]
+    if zygote is None or env:
+        bound = limit and partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+        command = [sys.executable, "-c", code, *arguments]
+        options = dict(cwd=cwd, env=dict(ENV, **env), preexec_fn=bound, timeout=1200)
+        return subprocess.run(command, capture_output=True, text=True, **options)
+    with tempfile.NamedTemporaryFile("r") as said, ONE_AT_A_TIME:
+        job = dict(code=code, arguments=arguments, cwd=str(cwd), limit=limit, said=said.name)
+        status, errors, _ = zygote.run(json.dumps(job), 1200)
+        return subprocess.CompletedProcess(arguments, status, said.read(), errors)
+
+
+def run(*arguments, **options):
     "A command of cammimic."
-    return subprocess.run(
-        [sys.executable, "-c", CALL, *map(str, arguments)],
-        cwd=cwd,
-        env=dict(ENV, OMP_NUM_THREADS="1", **env),
-        preexec_fn=before,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+    return python(CALL, *arguments, **options)
 
 
 def one_sentence(done):
@@ -70,15 +100,12 @@ def one_sentence(done):
     return lines[0]
 
 
-def full_disk(folder):
+def full_disk(folder, zygote):
     "No file may grow beyond 30 kB."
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-
+    options = dict(cwd=folder, limit=30_000, zygote=zygote)
     said = [
-        one_sentence(run("preview", CLIP, PICTURE, "--output", "draft.mp4", cwd=folder, before=limit)),
-        one_sentence(run("transfer", CLIP, PICTURE, *TINY, "--output", "made.mp4", cwd=folder, before=limit)),
+        one_sentence(run("preview", CLIP, PICTURE, "--output", "draft.mp4", **options)),
+        one_sentence(run("transfer", CLIP, PICTURE, *TINY, "--output", "made.mp4", **options)),
     ]
     left = [path.name for path in folder.rglob("*") if path.is_file()]
     assert not [name for name in left if name.endswith((".mp4", ".json", ".png"))], left
@@ -88,7 +115,7 @@ def full_disk(folder):
     return said[0]
 
 
-def huge_picture(folder):
+def huge_picture(folder, _):
     "A picture of 20 000 x 3 000 pixels, within 1.5 GB."
     import numpy as np
     from PIL import Image
@@ -128,7 +155,7 @@ def huge_picture(folder):
     return f"{peak:.1f} GB"
 
 
-def unwritable_cache(folder):
+def unwritable_cache(folder, _):
     "Every cache lies where nothing can be written."
     nowhere = "/dev/null/cache"
     done = run(
@@ -149,7 +176,7 @@ def unwritable_cache(folder):
     return "works"
 
 
-def two_writers(folder):
+def two_writers(folder, _):
     "Two processes write the same file."
     from cammimic.geometry.video import probe_video
 
@@ -167,20 +194,13 @@ def two_writers(folder):
     return "one whole file"
 
 
-def jumping_clock(folder):
+def jumping_clock(folder, zygote):
     "The clock of the wall goes back by a day with every look at it."
     code = (
         "import itertools, time; start, days = time.time(), itertools.count(); time.time = lambda: start - "
         "86400*next(days); "
     ) + CALL
-    done = subprocess.run(
-        [sys.executable, "-c", code, "transfer", CLIP, PICTURE, *TINY, "--output", "clock.mp4", "--json"],
-        cwd=folder,
-        env=dict(ENV, OMP_NUM_THREADS="1"),
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+    done = python(code, "transfer", CLIP, PICTURE, *TINY, "--output", "clock.mp4", "--json", cwd=folder, zygote=zygote)
     assert done.returncode == 0, done.stderr
     assert all(seconds >= 0 for seconds in json.loads(done.stdout)["seconds"].values())
     return "seconds stay positive"
@@ -196,18 +216,11 @@ KILLS = (
 )
 
 
-def kill_nine(folder, kills=KILLS):
+def kill_nine(folder, zygote, kills=KILLS):
     "Killed in each phase and started again, it ends in the same video."
 
     def made(phase, step, name):
-        return subprocess.run(
-            [sys.executable, "-c", KILLED, phase, str(step), name, CLIP, PICTURE],
-            cwd=folder,
-            env=dict(ENV, OMP_NUM_THREADS="1"),
-            capture_output=True,
-            text=True,
-            timeout=1200,
-        )
+        return python(KILLED, phase, step, name, CLIP, PICTURE, cwd=folder, zygote=zygote)
 
     whole = made("never", 0, "whole.mp4")
     assert whole.returncode == 0, whole.stderr
@@ -223,31 +236,35 @@ def kill_nine(folder, kills=KILLS):
     return f"{len(kills)} kills, no step done twice, the same bytes"
 
 
-def kill_nine_once(folder):
+def kill_nine_once(folder, zygote):
     "Killed in one phase."
-    return kill_nine(folder, KILLS[:1])
+    return kill_nine(folder, zygote, KILLS[:1])
 
 
-def timed(trial):
+def timed(trial, zygote):
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        return trial(Path(folder).resolve()), time.perf_counter() - begin
+        return trial(Path(folder).resolve(), zygote), time.perf_counter() - begin
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="kill in one phase only")
+    parser.add_argument(
+        "--short", action="store_true", help="kill in one phase only, in forks of one process that has torch already"
+    )
+    short = parser.parse_args().short
     # The longest first
     trials = (
-        kill_nine_once if parser.parse_args().short else kill_nine,
-        full_disk,
+        kill_nine_once if short else kill_nine,
         huge_picture,
         unwritable_cache,
         two_writers,
+        full_disk,
         jumping_clock,
     )
-    with ProcessPoolExecutor(2) as pool:
-        said = dict(zip((trial.__name__ for trial in trials), pool.map(timed, trials), strict=False))
+    with forks.Zygote("hardening.in_fork", ENV) if short else nullcontext() as zygote, ThreadPoolExecutor(2) as pool:
+        found = pool.map(partial(timed, zygote=zygote), trials)
+        said = dict(zip((trial.__name__ for trial in trials), found, strict=True))
     for name, (found, seconds) in said.items():
         print(f"{name}: {found} ({seconds:.0f} s)", file=sys.stderr)
     print(json.dumps({name: found for name, (found, _) in said.items()}))

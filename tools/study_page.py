@@ -190,10 +190,31 @@ def third_person(three, output, findings):
     look(three.page, "end, phone", findings)
 
 
-def analyse(answers, folder):
+def undecided_person(other, folder, findings):
+    "In a study with ties: no preference, once with the mouse and once by its key; the file of the answers."
+    other.begin()
+    for number in range(SETS):
+        other.loaded()
+        if other.page.locator("#check").is_visible():
+            other.answer()
+            continue
+        assert other.page.locator("#tie-key").is_visible()
+        other.page.locator("#questions fieldset").nth(0).get_by_text("No preference").click()
+        other.page.keyboard.press("0")
+        other.until("document.querySelector(\"input[name=q1][value='tie']\").checked")
+        other.page.locator("#questions fieldset").nth(2).locator("label").nth(0).click()
+        if not number:
+            look(other.page, "set with ties", findings)
+        other.page.click("#next")
+        other.done += 1
+        other.place_says()
+    return other.save(folder)
+
+
+def analyse(answers, folder, study="study"):
     "What `cammimic study analyse` finds."
     command = [Path(sys.executable).with_name("cammimic"), "study", "analyse", answers]
-    options = ["--key", folder / "study.key.json", "--output", folder / "report.html", "--json"]
+    options = ["--key", folder / f"{study}.key.json", "--output", folder / "report.html", "--json"]
     return json.loads(subprocess.run([*command, *options], cwd=ROOT, text=True, capture_output=True, check=True).stdout)
 
 
@@ -262,6 +283,10 @@ def take(folder, output=None, short=False):
             orders += other.seen
             other.page.context.close()
 
+        make_study(examples, folder / "tied", num_examples=len(MOVES), ties=True, seed=5)
+        undecided = person(9, (folder / "tied" / "index.html").as_uri())
+        undecided.key = json.loads((folder / "tied.key.json").read_text())
+        tied = analyse(undecided_person(undecided, folder, findings), folder, "tied")["ties"]
         found = analyse(answers, folder)
         report = new_page(chrome, viewport=dict(width=1000, height=900))
         report.goto((folder / "report.html").as_uri())
@@ -271,9 +296,10 @@ def take(folder, output=None, short=False):
         version = chrome.version
         chrome.close()
 
+    assert tied == dict(scene=3, motion=3, overall=0), tied
     assert found["excluded"] == [careless], found
     assert found["study"] == key["study"], found
-    assert found["reading"] == dict(spellings={}, repeated=0, skipped=0, unnamed=0), found
+    assert found["reading"] == dict(spellings={}, repeated=0, skipped=0, rejected=0, unnamed=0), found
     kept = 3 if short else 7  # All but the careless one
     assert (found["participants"], found["answers"], found["missing"]) == (kept, 9 * kept, []), found
     shares = {}

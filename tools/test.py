@@ -43,6 +43,7 @@ from project import (
     pins,
     room,
 )
+from venvs import lend
 
 NAME = CONFIG["lib_name"]
 TRANSFER = "--num-frames 4 --train-steps 2 --steps 2 --seed 0"  # Makes a transfer tiny
@@ -215,36 +216,38 @@ def is_light(path):
     return room(path) in (None, "1_geometry") or name in LIGHT
 
 
-def step_import(full):
-    "Every module imports afresh, the light ones without torch"
-    exporting = [path for path in notebooks() if exported_module(path)]
-    light = [path for path in exporting if is_light(path)]
+def afresh(path):
+    "What is wrong with the import of a notebook's module in a new process; None where nothing is."
+    module = f"{NAME}.{exported_module(path)}"
+    check = f"import sys; loaded = {{*{HEAVY}}} & {{*sys.modules}}; assert not loaded, f'{module} imports {{loaded}}'"
+    try:
+        run(sys.executable, "-c", f"import {module}; {check if is_light(path) else ''}", cwd=tempfile.gettempdir())
+    except Failed as failure:
+        return str(failure)
 
-    def afresh(path):
-        module = f"{NAME}.{exported_module(path)}"
-        check = ""
-        if path in light:
-            check = (
-                f"; import sys; loaded = {{*{HEAVY}}} & {{*sys.modules}}; assert not loaded, f'{module} imports "
-                f"{{loaded}}'"
-            )
-        try:
-            run(sys.executable, "-c", f"import {module}{check}", cwd=tempfile.gettempdir())
-        except Failed as failure:
-            return str(failure)
 
-    if not forks.POSSIBLE:
-        light = exporting
-    with ThreadPoolExecutor(2) as pool:
-        troubles = list(filter(None, pool.map(afresh, light)))
-    with forks.Zygote("forks.load", ENV) as zygote:
-        for path in exporting:
-            if path in light:
-                continue
+def in_forks(job, paths):
+    "What is wrong with the imports of notebooks' modules, each in a fork of a process that has none of them."
+    with forks.Zygote(f"forks.{job}", ENV) as zygote:
+        for path in paths:
             module = f"{NAME}.{exported_module(path)}"
             status, said, _ = zygote.run(module, NOTEBOOK_TIMEOUT)
             if status:
-                troubles.append(f"{module} cannot be imported\n{said[-4000:]}")
+                yield f"{module} cannot be imported\n{said[-4000:]}"
+
+
+def step_import(full):
+    """Every module imports afresh, the light ones without torch; in forks of a process that has what they import, and
+    with --all the light ones in new processes"""
+    exporting = [path for path in notebooks() if exported_module(path)]
+    light = [path for path in exporting if is_light(path)]
+    others = [path for path in exporting if path not in light]
+    new = exporting if not forks.POSSIBLE else light if full else []
+    with ThreadPoolExecutor(2) as pool:
+        troubles = [*filter(None, pool.map(afresh, new))]
+    if forks.POSSIBLE:
+        troubles += in_forks("load", others)
+        troubles += [] if full else in_forks("load_light", light)
     require(troubles)
     return f"{len(exporting)} modules, {sum(map(is_light, exporting))} of them light"
 
@@ -271,7 +274,7 @@ def step_colab(full):
         return "skipped: this is no clone"
     chosen = colab.published() if full else [run_notebooks.find("annotation")]
     with tempfile.TemporaryDirectory(prefix=f"{NAME}-colab-") as folder:
-        troubles = colab.check(chosen, Path(folder).resolve(), lambda text: print(text, flush=True))
+        troubles = colab.check(chosen, Path(folder).resolve(), lambda text: print(text, flush=True), lent=not full)
     require(f"{name}: {text}" for name, text in troubles.items())
     return f"{len(chosen)} notebooks"
 
@@ -281,7 +284,7 @@ def step_package(full):
     with tempfile.TemporaryDirectory(prefix=f"{NAME}-wheel-") as folder:
         folder = Path(folder).resolve()
         wheel = build(folder / "dist")
-        python = second_venv(folder, wheel)
+        python = second_venv(folder, wheel, full)
         work = folder / "elsewhere"
         work.mkdir()
         said = use(python, work)
@@ -315,8 +318,9 @@ def build(target):
     return wheel
 
 
-def second_venv(folder, wheel):
-    "A venv with the wheel and what it requires: versions as pinned, but fastcore the newest there is."
+def second_venv(folder, wheel, full):
+    """A venv with the wheel and what it requires: versions as pinned, but fastcore the newest there is. All of it is
+    installed by pip, or what is installed here already is lent."""
     developing = packages("dev_requirements") | packages("extra_notebooks")
     constraints = folder / "constraints.txt"
     constraints.write_text(
@@ -324,6 +328,8 @@ def second_venv(folder, wheel):
     )
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
+    if not full:
+        lend(python, packages("requirements"), without=["fastcore"])
     run(
         python,
         "-m",
@@ -429,24 +435,25 @@ def step_browser(full):
     )
 
 
-# One after another; then the longest ones, two at a time
+# One after another; then the long ones, two at a time: the notebooks, themselves two at a time, and beside them the
+# others, the longest first. So two processors have three processes, of which some wait, and are never idle
 STEPS = {
     "install": step_install,
     "clean": step_clean,
     "lint": step_lint,
     "supply": step_supply,
     "graph": step_graph,
-    "import": step_import,
     "readme": step_readme,
-    "notebooks": step_notebooks,
 }
 BESIDE = {
-    "package": step_package,
+    "notebooks": step_notebooks,
+    "browser": step_browser,
     "site": step_site,
     "colab": step_colab,
     "hardening": step_hardening,
-    "browser": step_browser,
+    "package": step_package,
     "fuzz": step_fuzz,
+    "import": step_import,
 }
 
 
@@ -503,12 +510,15 @@ def run_steps(names, full):
     outcomes = []
     alone = [name for name in names if name in STEPS]
     beside = [name for name in BESIDE if name in names]
+    shown = "notebooks"  # Prints as it goes; what the others print comes with their outcome
     for name in alone:
         print(f"\n== {name}: {STEPS[name].__doc__}", flush=True)
         outcomes.append(outcome_of(name, full, True))
         print(outcomes[-1].said, flush=True)
+    if shown in beside:
+        print(f"\n== {shown}: {BESIDE[shown].__doc__}", flush=True)
     with ThreadPoolExecutor(2) as pool:
-        for future in as_completed([pool.submit(outcome_of, name, full, False) for name in beside]):
+        for future in as_completed([pool.submit(outcome_of, name, full, name == shown) for name in beside]):
             outcomes.append(future.result())
             name = outcomes[-1].name
             print(f"\n== {name}: {BESIDE[name].__doc__}", outcomes[-1].said, sep="\n", flush=True)

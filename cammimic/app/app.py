@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = [
     "MOTIONS",
+    "HANDLERS",
     "TimeLeft",
     "Cancelled",
     "Job",
     "Look",
     "look_at",
+    "canvas_of",
     "Session",
     "generate",
     "App",
@@ -34,7 +36,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from importlib.resources import files
@@ -47,18 +49,27 @@ import ipywidgets as widgets
 import numpy as np
 from fastcore.basics import patch
 
-from cammimic.app.preview_panel import film_panel, invented_share, scene_panel, stage_css, stage_html, stage_size
+from cammimic.app.preview_panel import (
+    IN_STEP,
+    film_panel,
+    invented_share,
+    scene_panel,
+    stage_css,
+    stage_html,
+    stage_size,
+    when_shown,
+)
 from cammimic.app.settings import MAX_UPLOAD, Recipe, as_python, chosen_settings, composes, keep_upload, shown_name
 from cammimic.command import backbone_option, device_option, judgement, remark
 from cammimic.core import InputError, digest, own_folder
+from cammimic.geometry.composing import anchor_time, choose_framing
+from cammimic.geometry.measure import Measurement, copied_path, copy_remarks, measure_file
 from cammimic.geometry.moves import MotionChange, check_subject, motion_from_words
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.render import EASINGS
 from cammimic.geometry.video import probe_video, read_image, read_video
 from cammimic.geometry.weak_video import is_video, read_moving_scene, read_subject
-from cammimic.model.loading import load_as_asked
-from cammimic.model.motion import Motion, learn_motion, read_reference
-from cammimic.model.transfer import GuidanceSettings, Result, default_sampling, transfer, write_result
+from cammimic.model.stored import known_defaults
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460013
@@ -132,33 +143,69 @@ class Job:
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460008
+_MOST = 240  # Frames of a preview
+_FILM = 48  # Frames that are sent of a clip, a moving scene or a result
+_FEW = 9  # Frames of which the new area is counted
+
+
 @dataclass(frozen=True)
 class Look:
     "Everything a preview needs."
 
     scene: np.ndarray  # Picture (H, W, 3), or moving scene (F, H, W, 3)
-    own: Any  # Motion of a moving scene's own camera, a `CameraPath`
+    own: CameraPath | None  # Motion of a moving scene's own camera
     subject: np.ndarray | None  # True on what stays
-    size: tuple  # Canvas, (width, height)
-    path: Any  # The motion as it was measured, a `CameraPath`
-    verdict: dict | None  # How far to trust it; None where it was not measured
+    size: tuple[int, int]  # Canvas, (width, height)
+    path: CameraPath | None  # The motion, where it was given by words or a file
+    found: Measurement | None  # What was measured of a clip
     film: np.ndarray | None  # Frames of the clip
+    kept: dict = field(default_factory=dict, repr=False)  # What `copied` has found before
+
+    @property
+    def aspect(self) -> float:  # Width over height
+        return self.size[0] / self.size[1]
+
+    @property
+    def verdict(self) -> dict | None:  # How far to trust the motion; None where it was not measured
+        return None if self.found is None else self.found.path.verdict.to_dict()
+
+    def motion(
+        self,
+        recipe: Recipe,  # What is set
+    ) -> CameraPath:  # At evenly spaced times, of as many frames as a moving scene
+        "The motion as it is set."
+        path = recipe.change.apply(self.copied(recipe)[0], keep_number=False)
+        count = len(self.scene) if self.scene.ndim == 4 else min(path.num_frames, _MOST)
+        return path if path.num_frames == count else path.resample(count)
+
+    def copied(
+        self,
+        recipe: Recipe,  # What is set
+    ) -> tuple[CameraPath, list[str]]:  # And sentences on what is left out
+        "What of the motion is copied, before it is changed."
+        key = recipe.copy, recipe.level, self.size
+        if key not in self.kept:
+            path, said = self.path, []
+            if self.found is not None:
+                path = copied_path(self.found, recipe.copy, level=recipe.level)
+                said = copy_remarks(self.found, recipe.copy, level=recipe.level)
+            self.kept[key] = path.to_aspect(self.aspect).resample(min(path.num_frames, _MOST)), said
+        return self.kept[key]
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46003b
 def look_at(
-    parts: dict,  # reference, image, subject -> (path, shown name)
+    parts: dict[str, tuple[Path, str]],  # reference, image, subject -> (path, shown name)
     words: str | None,  # A motion in words, in place of the reference
-    backbone: Any,  # `Backbone`; None where it is not loaded yet
+    known: dict[str, Any],  # What is known of the model, as `known_defaults` says
     before: Look | None = None,  # An earlier look at the same picture, which is not read again
 ) -> Look:  # What there is to see
     "Read and measure, or say in one sentence why it cannot be."
-    num_frames, clip = backbone.num_frames if backbone else 16, None if words else parts["reference"][0]
-    picture = parts["image"][0]
+    clip, picture = None if words else parts["reference"][0], parts["image"][0]
     if before:
         scene, own = before.scene, before.own
     elif is_video(picture):
-        scene, own = read_moving_scene(picture, num_frames, max_side=800)
+        scene, own = read_moving_scene(picture, min(_FILM, probe_video(picture).num_frames), max_side=800)
     else:
         scene, own = read_image(picture, max_side=1280), None
     subject = read_subject(parts["subject"][0], scene.shape[-2:-4:-1]) if "subject" in parts else None
@@ -166,22 +213,33 @@ def look_at(
         raise InputError("a subject can stay in a picture, not in a moving scene")
     check_subject(words or "", subject)
     given = clip is None or clip.suffix == ".json"
-    shape = scene.shape[-2:-4:-1] if given else probe_video(clip).size
-    size = backbone.nearest_size(shape[0] / shape[1]) if backbone else stage_size(shape[0] / shape[1])
+    size = canvas_of(known, scene.shape[-2:-4:-1] if given else probe_video(clip).size)
     if given:
-        path = _given_motion(words, clip, num_frames, size[0] / size[1])
-        return Look(scene, own, subject, size, path, None, None)
-    _, path, facts = read_reference(clip, size=size, num_frames=num_frames)
-    return Look(
-        scene, own, subject, size, path, facts["verdict_reference"], read_video(clip, num_frames, max_side=640).frames
-    )
+        return Look(scene, own, subject, size, _given_motion(words, clip, size[0] / size[1]), None, None)
+    found = measure_file(clip)
+    if (verdict := found.path.verdict).level == "unusable":
+        raise InputError(f"the camera motion of {clip} cannot be measured: {'; '.join(verdict.reasons)}")
+    return Look(scene, own, subject, size, None, found, _film(clip, 640))
 
 
-def _given_motion(words: str | None, clip: Path | None, num_frames: int, aspect: float) -> CameraPath:
+def _film(path: Path, max_side: int) -> np.ndarray:
+    "Some frames of a video, evenly spaced."
+    return read_video(path, min(_FILM, probe_video(path).num_frames), max_side=max_side).frames
+
+
+def canvas_of(
+    known: dict[str, Any],  # As `known_defaults` says
+    size: tuple[int, int],  # (width, height) of a clip or picture
+) -> tuple[int, int]:  # (width, height)
+    "The model's size of nearest shape; a panel's, where its sizes are not known yet."
+    aspect = size[0] / size[1]
+    sizes = known.get("sizes")
+    return stage_size(aspect) if sizes is None else min(sizes, key=lambda s: abs(np.log(s[0] / s[1] / aspect)))
+
+
+def _given_motion(words: str | None, clip: Path | None, aspect: float) -> CameraPath:
     "A motion that is not measured: words are words and never the name of a file, which only an upload has."
-    if words:
-        return motion_from_words(words, num_frames=num_frames, aspect=aspect)
-    return CameraPath.load(clip).to_aspect(aspect).resample(num_frames)
+    return motion_from_words(words, num_frames=50, aspect=aspect) if words else CameraPath.load(clip).to_aspect(aspect)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460009
@@ -204,24 +262,25 @@ class Session:
     def __init__(self, *, backbone: str = "embedded", device: str = "auto", max_bytes: int = MAX_UPLOAD):
         self.home, self.name, self.device, self.max_bytes = own_folder(), backbone, device, max_bytes
         self.folder, self.count, self.backbone, self.pace = Path(self.home.name), itertools.count(), None, {}
-        self.files, self.words, self.look, assets = {}, None, None, Path(str(files("cammimic") / "assets"))
-        self.held = {}
-        if backbone == "embedded":
-            self.load()
+        self.files, self.words, self.look, self.held, self.held_motion = {}, None, None, {}, None
+        self.known = known_defaults(backbone)
+        assets = Path(str(files("cammimic") / "assets"))
         self.use(
-            **{
-                part: (assets / name, name)
-                for part, name in (("reference", "demo_reference.mp4"), ("image", "demo_image.jpg"))
-            }
+            reference=(assets / "demo_reference.mp4", "demo_reference.mp4"),
+            image=(assets / "demo_image.jpg", "demo_image.jpg"),
         )
 
     def load(self) -> None:
-        "Load the model, once."
+        "Load the model, once: the first video needs it, the preview does not."
         from transformers.utils import logging
+
+        from cammimic.model.loading import load_as_asked
 
         logging.disable_progress_bar()
         if self.backbone is None:
             self.backbone = load_as_asked(self.name, device=self.device)
+            self.known = dict(sizes=self.backbone.sizes, sampling=self.backbone.sampling)
+            self.look = replace(self.look, size=canvas_of(self.known, self.look.size))
 
     def close(self) -> None:
         "Remove all files."
@@ -241,21 +300,30 @@ class Session:
         finally:
             self.tidy()
 
+    def motion_name(self) -> str:
+        "The words, or the file of the clip: what training is of."
+        return self.words or str(self.files["reference"][0])
+
+    def state_folder(self) -> Path:
+        "Where unfinished training of the motion is kept, until another takes its place."
+        return self.folder / "states" / digest(self.motion_name())
+
     def tidy(self) -> None:
-        "Remove uploads that are no longer used, and results that another has replaced."
+        "Remove uploads and training that are no longer used, and results that another has replaced."
         used = {path.parent for kept in (self.files, self.held) for path, _ in kept.values()}
         results = sorted(self.folder.glob("result*"), key=lambda path: int(path.name.removeprefix("result")))
-        for folder in {*self.folder.glob("uploads/*"), *results[:-1]} - used:
+        states = {*self.folder.glob("states/*")} - {self.state_folder(), self.held_motion}
+        for folder in {*self.folder.glob("uploads/*"), *results[:-1], *states} - used:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def hold(self) -> Iterator[dict]:  # The files
-        "Keep the files that are used now until the block ends, whatever is brought meanwhile."
-        self.held = dict(self.files)
+    def hold(self) -> Iterator[dict[str, tuple[Path, str]]]:  # The files
+        "Keep the files and the training that are used now until the block ends, whatever is brought meanwhile."
+        self.held, self.held_motion = dict(self.files), self.state_folder()
         try:
             yield self.held
         finally:
-            self.held = {}
+            self.held, self.held_motion = {}, None
             self.tidy()
 
     def use(
@@ -266,13 +334,15 @@ class Session:
         "Use these files, or a motion in words; what cannot be used leaves everything as it was."
         if "image" in parts:
             parts = dict(subject=None) | parts  # a mask is that of its picture
+        if words:
+            parts |= dict(reference=None)
+        elif "reference" not in parts:
+            words = self.words
         new = {part: value for part, value in (self.files | parts).items() if value is not None}
-        words = words or (None if "reference" in parts else self.words)
         with _by_name(new):
-            self.look = look_at(
-                new, words, self.backbone, self.look if new["image"] == self.files.get("image") else None
-            )
+            self.look = look_at(new, words, self.known, self.look if new["image"] == self.files.get("image") else None)
         self.files, self.words = new, words
+        self.tidy()
 
     def recipe(self, **chosen) -> Recipe:
         "The recipe of what is set, with the user's own names of the files."
@@ -292,30 +362,25 @@ def generate(
     session: Session,  # Files and model
     recipe: Recipe,  # Of `Session.recipe`
     progress: Callable,  # Called as progress(phase, step, steps, values); what it raises ends the work
-) -> tuple[Result, dict]:  # The result, and its files: video, raw, motion, settings
+) -> tuple[Any, dict[str, Path]]:  # The `Result`, and its files: video, raw, motion, settings
     "Make the video and the files to take away."
     session.load()
-    look, words, backbone = session.look, session.words, session.backbone
+    from cammimic.model.motion import learn_motion
+    from cammimic.model.transfer import transfer
+
+    look, words = session.look, session.words
     with session.hold() as held, _by_name(held):
         real = {part: str(path) for part, (path, _) in held.items()}
-        chosen = chosen_settings(
-            backbone,
-            recipe.train_steps,
-            recipe.fast,
-            steps=recipe.steps,
-            strength=recipe.strength,
-            homography_scale=recipe.homography_scale,
-            anchor=recipe.anchor,
-        )
-        training = chosen.pop("settings")
+        chosen, training = _chosen(session.backbone, recipe)
         motion = None if recipe.motion is None else words or real["reference"]
         reference = None if motion else real["reference"]
-        kept = (reference, motion, recipe.reference_prompt, training, recipe.seed, look.size)
-        states = _states(session.folder / "states" / digest(repr(kept)), digest(repr((real["image"], recipe.prompt))))
+        copied = dict(copy=recipe.copy, level=recipe.level)
+        kept = (recipe.reference_prompt, training, recipe.seed, look.size, copied)
+        states = _states(session.held_motion / digest(repr(kept)), digest(repr((real["image"], recipe.prompt))))
         result = transfer(
             reference,
             real["image"],
-            backbone,
+            session.backbone,
             motion=motion,
             change=recipe.change,
             reference_prompt=recipe.reference_prompt,
@@ -326,18 +391,35 @@ def generate(
             seed=recipe.seed,
             state_folder=states,
             progress=progress,
+            **copied,
             **chosen,
         )
         learned = reference and learn_motion(
             reference,
-            backbone,
+            session.backbone,
             prompt=recipe.reference_prompt,
-            size=look.size,
+            size=tuple(result.facts["size"]),
             settings=training,
             seed=recipe.seed,
             state_path=states / "motion.safetensors",
+            **copied,
         )
     return _taken_away(session, recipe, result, learned or look.path)
+
+
+def _chosen(backbone: Any, recipe: Recipe) -> tuple[dict[str, Any], Any]:
+    "Arguments of `transfer` for sampling, guidance and framing, and the settings of training."
+    chosen = chosen_settings(
+        backbone,
+        recipe.train_steps,
+        recipe.fast,
+        steps=recipe.steps,
+        strength=recipe.strength,
+        homography_scale=recipe.homography_scale,
+        anchor=recipe.anchor,
+    )
+    training = chosen.pop("settings")
+    return chosen | (dict(fit=True) if recipe.fit else {}), training
 
 
 def _states(folder: Path, scene: str) -> Path:
@@ -349,14 +431,18 @@ def _states(folder: Path, scene: str) -> Path:
     return folder
 
 
-def _taken_away(session: Session, recipe: Recipe, result: Result, motion: Motion | CameraPath) -> tuple[Result, dict]:
+def _taken_away(session: Session, recipe: Recipe, result: Any, motion: Any) -> tuple[Any, dict[str, Path]]:
     "Write the video, its settings and its motion."
+    from cammimic.model.transfer import write_result
+
     named = dict(image=recipe.image, reference=recipe.reference, subject=recipe.subject)
     named |= dict(motion=recipe.motion) if recipe.motion else {}
     result = replace(result, facts=result.facts | named)
     folder = session.folder / f"result{next(session.count)}"
     folder.mkdir()
-    write_result(result, folder / "transfer.mp4", compose=composes(recipe.compose, recipe.backbone))
+    played = dict(fps=recipe.fps) if recipe.fps else {}
+    played |= {} if recipe.audio else dict(audio=False)
+    write_result(result, folder / "transfer.mp4", compose=composes(recipe.compose, recipe.backbone), **played)
     path = folder / ("motion.json" if isinstance(motion, CameraPath) else "motion.safetensors")
     motion.save(path)
     found = dict(
@@ -383,43 +469,53 @@ _ZONES = dict(
     image=("Drop a picture here, or click to choose one", "image/*,video/*"),
     subject=("Optional: drop a mask here, white on what stays", "image/*"),
 )
-# The picture that is none gives every slider its name, which ipywidgets does not
+# What runs in the page; the server's policy lets these run, and no other. Each stands in an attribute as it is here
+HANDLERS: dict[str, str] = dict(
+    choose="document.querySelector('.'+this.dataset.target).click()",
+    over="event.preventDefault()",
+    drop=(
+        "event.preventDefault();const f=event.dataTransfer.files,p=HTMLInputElement.prototype,c=p.click;"
+        "p.click=function(){this.files=f;this.dispatchEvent(new Event('change'))};"
+        "try{document.querySelector('.'+this.dataset.target).click()}finally{p.click=c}"
+    ),
+    copy="navigator.clipboard.writeText(this.parentNode.nextElementSibling.textContent);this.textContent='copied'",
+    # Gives every slider its name, which ipywidgets does not
+    name=(
+        "const name=()=>document.querySelectorAll('.cm-app .widget-inline-hbox').forEach(b=>"
+        "b.querySelectorAll('[role=slider]').forEach(h=>h.setAttribute('aria-label',"
+        "b.querySelector('.widget-label').textContent)));name();"
+        "new MutationObserver(name).observe(document.body,{childList:true,subtree:true})"
+    ),
+)
 _APP_STYLE = """<style>
 .cm-app{font:14px/1.45 system-ui,sans-serif;color:#1d2433}.cm-app h1{font-size:22px;margin:0}
-.cm-app h2{font-size:15px;margin:10px 0 2px}
+.cm-app h2{font-size:15px;margin:10px 0 2px}.cm-app .widget-html-content{line-height:1.45}
+.cm-app .widget-inline-hbox{width:calc(100% - 4px)!important}.cm-app .widget-checkbox{width:auto!important}
+.cm-hint{color:#4a5468;font-size:12.5px;margin:0 0 4px 2px}
 .cm-drop{width:100%;min-height:64px;border:2px dashed #6b7690;border-radius:8px;background:#f6f7fb;color:#1d2433;
 font:inherit;padding:8px;cursor:pointer}.cm-drop:hover,.cm-drop:focus-visible{background:#e9edfa;border-color:#2b50c8}
 .cm-error{background:#fdecea;color:#8c1410;border-left:4px solid #b3261e;padding:6px 10px;margin:4px 0}
 .cm-note{color:#4a5468;margin:2px 0}.cm-app pre{background:#f3f4f8;padding:8px;white-space:pre-wrap;
-overflow-wrap:anywhere;margin:4px 0;font-size:12.5px}
+word-break:normal;overflow-wrap:anywhere;margin:4px 0;font-size:12.5px}
 .cm-app a.cm-get{display:inline-block;margin:4px 10px 4px 0;padding:5px 12px;border-radius:6px;background:#2b50c8;
-color:#fff;text-decoration:none}.cm-copy{font:inherit;padding:2px 10px}
+color:#fff;text-decoration:none}.cm-copy{font:13px system-ui,sans-serif;padding:2px 10px;
+border:1px solid #8a93a8;border-radius:6px;background:#fff;color:#1d2433}
 .cm-tiles .cm-stage{--cm:1}.cm-tiles figcaption{display:none}.cm-app .widget-inline-hbox{max-width:100%}
 .cm-app .widget-box{overflow:visible!important}
 .cm-app .jupyter-widget-Collapse-header,.cm-app .jupyter-widget-Collapse-header *{color:#1d2433!important}
-</style>
-<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
-  onload="const name=()=>document.querySelectorAll('.cm-app .widget-inline-hbox').forEach(b=>
-  b.querySelectorAll('[role=slider]').forEach(h=>h.setAttribute('aria-label',
-  b.querySelector('.widget-label').textContent)));name();new MutationObserver(name).observe(document.body,
-  {childList:true,subtree:true})">"""
+.cm-app .widget-html{min-height:0!important}.cm-app .widget-checkbox,.cm-app .widget-label-basic{height:auto!important}
+.cm-app .widget-label-basic,.cm-app .widget-label-basic span{white-space:normal!important;overflow:visible!important}
+@media(max-width:760px){.cm-app .jupyter-button,.cm-app .widget-inline-hbox:not(.widget-html){min-height:40px}
+.cm-app .widget-inline-hbox>*{align-self:center}.cm-app .cm-copy{padding:8px 14px}}
+</style>"""
 
 
 def _zone(part: str, target: str, shown: str | None) -> str:
     "A button that takes what is dropped on it, and clicks the upload it stands for."
-    drop = (
-        (
-            "event.preventDefault();const f=event.dataTransfer.files,p=HTMLInputElement.prototype,c=p.click;"
-            "p.click=function(){this.files=f;this.dispatchEvent(new Event('change'))};try{document.querySelector('."
-        )
-        + target
-        + "').click()}finally{p.click=c}"
-    )
     now = f"<br><b>{escape(shown)}</b>" if shown else ""
-    return (
-        f'<button class="cm-drop" onclick="document.querySelector(\'.{target}\').click()" '
-        f'ondragover="event.preventDefault()" ondrop="{escape(drop)}">{_ZONES[part][0]}{now}</button>'
-    )
+    events = dict(onclick="choose", ondragover="over", ondrop="drop")
+    acts = " ".join(f'{event}="{escape(HANDLERS[name])}"' for event, name in events.items())
+    return f'<button class="cm-drop" data-target="{target}" {acts}>{_ZONES[part][0]}{now}</button>'
 
 
 def _error(text: str) -> str:
@@ -428,10 +524,8 @@ def _error(text: str) -> str:
 
 def _copyable(title: str, text: str) -> str:
     "Text with a button that copies it."
-    copy = "navigator.clipboard.writeText(this.parentNode.nextElementSibling.textContent);this.textContent='copied'"
-    return (
-        f'<h2>{title} <button class="cm-copy" onclick="{copy}">copy</button></h2><pre tabindex="0">{escape(text)}</pre>'
-    )
+    button = f'<button class="cm-copy" onclick="{escape(HANDLERS["copy"])}">copy</button>'
+    return f'<h2>{title} {button}</h2><pre tabindex="0">{escape(text)}</pre>'
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001b
@@ -449,19 +543,27 @@ class App:
         for part in _ZONES:
             self._part(part)
         self.stage, self.style, self.facts, self.status, self.result, self.written = (widgets.HTML() for _ in range(6))
-        self.sliders = _controls(self.session.backbone)
-        for control in self.sliders.values():
+        self.strength = self.session.known.get("sampling", {}).get("strength", 1.0)
+        self.sliders = _controls(self.strength)
+        for name, control in self.sliders.items():
             control.observe(self._changed, "value")
+            if name in _HINTS:
+                control.tooltip = _HINTS[name]
+        self.filled = widgets.Checkbox(False, description=_FILLED, indent=False, layout=widgets.Layout(width="auto"))
+        self.filled.observe(self._changed, "value")
         self.tiles, self.tile_styles = [widgets.HTML() for _ in MOTIONS], widgets.HTML()
         self.words = widgets.Text(
-            placeholder="zoom-in 1.3 + pan-left 10% ease", description="In words", continuous_update=False
+            placeholder="zoom-in 1.3 + pan-left 10% ease",
+            description="In words",
+            continuous_update=False,
+            layout=widgets.Layout(width="100%"),
         )
         self.words.observe(lambda change: change["new"] and self._use(change["new"]), "value")
         self.generate, self.cancel = (
             widgets.Button(description="Generate", button_style="primary"),
             widgets.Button(description="Cancel", disabled=True),
         )
-        self.bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="100%", visibility="hidden"))
+        self.bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="100%", display="none"))
         self.generate.on_click(self._start)
         self.cancel.on_click(lambda _: self._stop())
         self.page = _layout(self)
@@ -515,40 +617,71 @@ def _try(self: App, part: str, act: Callable) -> None:
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001c
-def _controls(backbone: Any) -> dict:
+_COPIES = {
+    "turns and zooms": "rotation",
+    "all of it, its slant too": "homography",
+    "pan and tilt": "pan,tilt",
+    "zoom": "zoom",
+    "pan, tilt, zoom and roll": "pan,tilt,zoom,roll",
+}
+# What the page calls what the commands call an option
+_CONTROLS = {
+    "--anchor": "unmoved frame:",
+    "--fit": "the crop below",
+    "--copy homography": "copying all of it",
+    "--copy pan,tilt,zoom,roll": "copying pan, tilt, zoom and roll",
+    "--level": "keeping the horizon",
+}
+_FILLED = "Fill what is hatched by mirroring the picture"
+_HINTS = dict(
+    strength="How freely the model draws: 1 lets it draw all anew; lower values keep more of the mirrored preview.",
+    homography_scale="How hard each frame is pulled towards the preview where that shows the picture; 0 does not pull.",
+)
+
+
+def _controls(strength: float) -> dict[str, widgets.Widget]:
     "Name -> slider, box or list."
-    strength, wide = (
-        default_sampling(backbone).strength if backbone else 1.0,
-        dict(layout=widgets.Layout(width="100%"), style=dict(description_width="110px")),
-    )
+    wide = dict(layout=widgets.Layout(width="100%"), style=dict(description_width="110px"))
 
-    def slider(kind, value, low, high, step, text):
-        return kind(value=value, min=low, max=high, step=step, description=text, **wide)
+    def slider(value, low, high, step, text):
+        return widgets.FloatSlider(value=value, min=low, max=high, step=step, description=text, **wide)
 
-    number = widgets.FloatSlider
+    def choice(options, text):
+        return widgets.Dropdown(options=options, description=text, **wide)
+
+    def box(text, value=False):
+        return widgets.Checkbox(value, description=text, indent=False)
+
+    def number(most, text):
+        return widgets.BoundedIntText(value=0, min=0, max=most, description=text, **wide)
+
     return dict(
-        amplitude=slider(number, 1.0, -2, 2, 0.05, "Amplitude"),
-        speed=slider(number, 1.0, 0.25, 4, 0.05, "Speed"),
-        smooth=slider(number, 0.0, 0, 1, 0.05, "Smoothing, s"),
-        curve=widgets.Dropdown(options=list(EASINGS), value="linear", description="Course", **wide),
-        anchor=widgets.Dropdown(
-            options=["first", "middle", "last"], value="first", description="Unmoved frame", **wide
-        ),
-        reverse=widgets.Checkbox(False, description="Backwards", indent=False),
-        loop=widgets.Checkbox(False, description="And back again", indent=False),
-        steady=widgets.Checkbox(False, description="Hold the moving scene steady", indent=False),
-        strength=slider(number, strength, 0.1, 1, 0.05, "Strength"),
-        homography_scale=slider(number, GuidanceSettings().scale, 0, 0.5, 0.01, "Guidance"),
+        amplitude=slider(1.0, 0, 2, 0.05, "Amplitude"),
+        speed=slider(1.0, 0.25, 4, 0.05, "Speed"),
+        smooth=slider(0.0, 0, 1, 0.05, "Smoothing, s"),
+        curve=choice(list(EASINGS), "Course"),
+        reverse=box("Backwards"),
+        loop=box("And back again"),
+        anchor=choice(["auto", "first", "middle", "last"], "Unmoved frame"),
+        fit=box("Crop so that nothing has to be invented"),
+        copy=choice(_COPIES, "Copy"),
+        level=box("Keep the horizon: copy no roll"),
+        fps=widgets.BoundedFloatText(value=0, min=0, max=120, description="Frames per s", **wide),
+        audio=box("Keep the sound of a moving scene", True),
+        steady=box("Hold the moving scene steady"),
+        strength=slider(strength, 0.1, 1, 0.05, "Freedom"),
+        homography_scale=slider(_GUIDANCE, 0, 0.5, 0.01, "Guidance"),
         prompt=widgets.Text(placeholder="what the picture shows", description="Prompt", **wide),
-        quality=widgets.Dropdown(options=["quick", "full"], value="quick", description="Steps", **wide),
-        train_steps=widgets.BoundedIntText(value=0, min=0, max=10_000, description="Training steps", **wide),
-        steps=widgets.BoundedIntText(value=0, min=0, max=1000, description="Sampling steps", **wide),
-        seed=widgets.BoundedIntText(value=0, min=0, max=2**31, description="Seed", **wide),
-        compose=widgets.Checkbox(True, description="Own pixels of the picture, where known", indent=False),
+        quality=choice(["quick", "full"], "Steps"),
+        train_steps=number(10_000, "Training steps"),
+        steps=number(1000, "Sampling steps"),
+        seed=number(2**31, "Seed"),
+        compose=box("Own pixels of the picture, where known", True),
     )
 
 
 _CHANGES = ("amplitude", "speed", "smooth", "curve", "reverse", "loop")
+_GUIDANCE = 0.45  # As `GuidanceSettings` has it, which would bring torch with it
 
 
 @patch
@@ -557,13 +690,7 @@ def recipe(
 ) -> Recipe:  # As the page stands
     "What is set."
     value = {name: control.value for name, control in self.sliders.items()}
-    usual = dict(
-        strength=default_sampling(self.session.backbone).strength if self.session.backbone else 1.0,
-        homography_scale=GuidanceSettings().scale,
-        train_steps=0,
-        steps=0,
-        prompt="",
-    )
+    usual = dict(strength=self.strength, homography_scale=_GUIDANCE, train_steps=0, steps=0, prompt="", fps=0)
     given = {
         name: None
         if value[name] == standard or isinstance(standard, float) and abs(value[name] - standard) < 1e-6
@@ -571,9 +698,14 @@ def recipe(
         for name, standard in usual.items()
     }
     compose = None if value["compose"] == composes(None, self.session.name) else value["compose"]
+    measured = self.session.look.found is not None
     return self.session.recipe(
         change=MotionChange(**{name: value[name] for name in _CHANGES}),
         anchor=value["anchor"],
+        fit=value["fit"],
+        copy=value["copy"] if measured else "rotation",
+        level=value["level"] and measured,
+        audio=value["audio"] or self.session.look.own is None,
         steady=value["steady"] and self.session.look.own is not None,
         fast=value["quality"] == "quick",
         seed=value["seed"],
@@ -586,28 +718,49 @@ def recipe(
 @patch
 def _changed(self: App, _: Any = None) -> None:
     "A slider has moved."
-    recipe, look = self.recipe(), self.session.look
-    size, own = stage_size(look.size[0] / look.size[1]), look.own if recipe.steady else None
+    recipe, look, filled = self.recipe(), self.session.look, self.filled.value
+    size, own = stage_size(look.aspect), look.own if recipe.steady else None
     try:
-        path = recipe.change.apply(look.path)
+        path = look.motion(recipe)
+        few = path.resample(min(path.num_frames, _FEW))
+        counted = dict(own=own and own.resample(few.num_frames), fit=recipe.fit, subject=look.subject)
+        framing = choose_framing(few, look.aspect, anchor=recipe.anchor, **counted)
+        invented = invented_share(few, size, anchor=framing.anchor, **counted)
+        style = stage_css(
+            path,
+            size,
+            anchor=anchor_time(path, framing.anchor),
+            own=own,
+            num_scene_frames=len(look.scene) if look.scene.ndim == 4 else 1,
+            fit=recipe.fit,
+            filled=filled,
+            name=self.key,
+        )
     except InputError as error:
         self.facts.value = _error(str(error))
         return
-    self.style.value = stage_css(
-        path,
-        size,
-        anchor=recipe.anchor,
-        own=own,
-        num_scene_frames=len(look.scene) if look.scene.ndim == 4 else 1,
-        name=self.key,
-    )
-    invented = invented_share(path, size, anchor=recipe.anchor, own=own, subject=look.subject)
-    verdict = "given in words or by a file" if look.verdict is None else f"measured: {judgement(look.verdict)}"
-    self.facts.value = (
-        f"<div><b>{escape(path.label())}</b> in {path.duration:.1f} s, {escape(verdict)}. The model has to invent "
-        f"<b>{invented.mean():.0%}</b> of the video, at most {invented.max():.0%} of a frame: the hatched part.</div>"
-    )
+    said = [*filter(None, [framing.remark()]), *look.copied(recipe)[1]]
+    self.style.value, self.facts.value = style, _facts(path, look, invented, said, filled)
     self.written.value = _copyable("As a command", recipe.as_command()) + _copyable("As Python", as_python(recipe))
+
+
+def _facts(path: CameraPath, look: Look, invented: np.ndarray, said: list[str], filled: bool) -> str:
+    "What there is to know beside the preview."
+    verdict = "given in words or by a file" if look.verdict is None else f"measured: {judgement(look.verdict)}"
+    where = "mirrored" if filled else "hatched"
+    more = "nothing" if invented.max() < 0.0005 else f"<b>{invented.mean():.0%}</b>"
+    share = f"{more} of the video" + (
+        f", at most {invented.max():.0%} of a frame: the {where} part" * (more != "nothing")
+    )
+    text = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in said)
+    for option, control in _CONTROLS.items():
+        text = text.replace(option, control)
+    note = f'<div class="cm-note">{escape(text)}</div>' if text else ""
+    return (
+        f"<div><b>{escape(path.label())}{', and back' if path.returns else ''}</b> in {path.duration:.1f} s, "
+        f"{escape(verdict)}. The model has to invent "
+        f"{share}.</div>{note}"
+    )
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46003a
@@ -615,26 +768,28 @@ def _changed(self: App, _: Any = None) -> None:
 def _fresh(self: App) -> None:
     "Another picture or motion: all panels anew, so that they start together."
     look, name = self.session.look, self.key
-    size, small = (
-        stage_size(look.size[0] / look.size[1]),
-        tuple(side // 4 for side in stage_size(look.size[0] / look.size[1])),
-    )
+    size = stage_size(look.aspect)
     panels = [] if look.film is None else [film_panel(look.film, size, label="reference", name=name)]
     panels.append(scene_panel(look.scene, size, label="preview: your picture, moved", subject=look.subject, name=name))
     if "result" in self.films:
         panels.append(film_panel(self.films["result"], size, label=self.films["label"], name=name))
     self.stage.value = stage_html(panels)
-    still, styles = look.scene if look.scene.ndim == 3 else look.scene[0], []
-    for k, (tile, words) in enumerate(zip(self.tiles, MOTIONS.values(), strict=False)):
-        tile.value = stage_html([scene_panel(still, small, label=words, name=f"{name}t{k}")])
-        styles.append(
-            stage_css(motion_from_words(words, num_frames=16, aspect=size[0] / size[1]), small, name=f"{name}t{k}")
-        )
-    self.tile_styles.value = "".join(styles)
+    self._fresh_tiles()
     for part, zone in self.zones.items():
-        shown = None if part == "reference" and self.session.words else self.session.files.get(part, (None, None))[1]
-        zone.value = _zone(part, f"{name}-{part}", shown)
+        zone.value = _zone(part, f"{name}-{part}", self.session.files.get(part, (None, None))[1])
     self._changed()
+
+
+@patch
+def _fresh_tiles(self: App) -> None:
+    "The gallery's motions on another picture."
+    look, styles = self.session.look, []
+    still, small = look.scene if look.scene.ndim == 3 else look.scene[0], tuple(s // 4 for s in stage_size(look.aspect))
+    for k, (tile, words) in enumerate(zip(self.tiles, MOTIONS.values(), strict=True)):
+        name = f"{self.key}t{k}"
+        tile.value = stage_html([scene_panel(still, small, label=words, name=name)])
+        styles.append(stage_css(motion_from_words(words, num_frames=16, aspect=look.aspect), small, name=name))
+    self.tile_styles.value = "".join(styles)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001f
@@ -645,14 +800,10 @@ def _start(self: App, _: Any = None) -> None:
         return
     recipe = self.recipe()
     left = TimeLeft(dict.fromkeys((*([] if recipe.motion else ["motion"]), "scene", "sampling"), 0), self.session.pace)
-    (
-        self.generate.disabled,
-        self.cancel.disabled,
-        self.bar.layout.visibility,
-        self.bar.value,
-        self.status.value,
-        self.result.value,
-    ) = True, False, "visible", 0, '<div class="cm-note">Starting …</div>', ""
+    self.generate.disabled, self.cancel.disabled = True, False
+    self.bar.layout.display, self.bar.value, self.result.value = "", 0, ""
+    begun = "Starting" if self.session.backbone else "Loading the model"
+    self.status.value = f'<div class="cm-note" role="status">{begun} …</div>'
     names = dict(
         motion="1 of 3, learning the motion", scene="2 of 3, learning the picture", sampling="3 of 3, making the video"
     )
@@ -682,7 +833,7 @@ def _stop(self: App) -> None:
 @patch
 def _ended(self: App, made: tuple | None, error: Exception | None) -> None:
     "The work is done, broken off, or has failed."
-    self.job, self.generate.disabled, self.cancel.disabled, self.bar.layout.visibility = None, False, True, "hidden"
+    self.job, self.generate.disabled, self.cancel.disabled, self.bar.layout.display = None, False, True, "none"
     if isinstance(error, Cancelled):
         self.status.value = (
             '<div class="cm-note" role="status">Cancelled. What was learned so far is kept: Generate goes on from '
@@ -698,10 +849,10 @@ def _ended(self: App, made: tuple | None, error: Exception | None) -> None:
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460020
 @patch
-def _show(self: App, result: Result, made: dict) -> None:
+def _show(self: App, result: Any, made: dict[str, Path]) -> None:
     "The video beside its reference, its scores, and everything to take away."
     self.films = dict(
-        result=read_video(made["video"], max_side=960).frames,
+        result=_film(made["video"], 960),
         label="result" + (", with the picture's own pixels" if "raw" in made else ""),
     )
     self._fresh()
@@ -753,6 +904,9 @@ def _layout(app: App) -> widgets.Widget:
     def part(name):
         return [app.zones[name], app.uploads[name], app.errors[name]]
 
+    def hinted(name):
+        return [app.sliders[name], widgets.HTML(f'<div class="cm-hint">{_HINTS[name]}</div>')]
+
     def tile(html, name, words):
         button = widgets.Button(description=name, layout=widgets.Layout(width="auto"))
         button.on_click(lambda _: app._use(words))
@@ -764,17 +918,14 @@ def _layout(app: App) -> widgets.Widget:
         layout=widgets.Layout(display="flex", flex_flow="row wrap", grid_gap="8px"),
     )
     tiles.add_class("cm-tiles")
+    model = [s[name] for name in ("train_steps", "steps", "seed", "compose")]
     more = widgets.Accordion(
         [
-            widgets.VBox(
-                [
-                    s[name]
-                    for name in ("strength", "homography_scale", "train_steps", "steps", "seed", "compose", "steady")
-                ]
-                + part("subject")
-            )
+            widgets.VBox([*(s[name] for name in ("copy", "level", "fps", "audio", "steady")), *part("subject")]),
+            widgets.VBox([*hinted("strength"), *hinted("homography_scale"), *model]),
         ],
-        titles=("More: guidance, steps, seed, a subject that stays",),
+        titles=("More: what is copied, frame rate, sound, a subject", "More: how the model works, steps, seed"),
+        selected_index=None,
     )
     columns = [
         [
@@ -784,7 +935,7 @@ def _layout(app: App) -> widgets.Widget:
             app.words,
         ],
         [title("2. Your picture"), *part("image"), s["prompt"]],
-        [title("3. As you like it"), *(s[name] for name in (*_CHANGES, "anchor", "quality")), more],
+        [title("3. As you like it"), *(s[name] for name in (*_CHANGES, "anchor", "fit", "quality")), more],
     ]
     row = widgets.Box(
         [widgets.VBox(column_, layout=column) for column_ in columns],
@@ -793,12 +944,15 @@ def _layout(app: App) -> widgets.Widget:
     page = widgets.VBox(
         [
             widgets.HTML(
-                _APP_STYLE + "<h1>cammimic</h1><div>Your picture, filmed with the camera move of a clip.</div>"
+                _APP_STYLE
+                + when_shown(HANDLERS["name"])
+                + "<h1>cammimic</h1><div>Your picture, filmed with the camera move of a clip.</div>"
             ),
             app.stage,
             app.style,
             app.tile_styles,
             app.facts,
+            app.filled,
             widgets.HBox([app.generate, app.cancel]),
             app.bar,
             app.status,
@@ -880,6 +1034,7 @@ def command(*, backbone: str, device: str, host: str, port: int, token: bool, br
     )
     source = f"from cammimic.app.app import show_app\nshow_app(**{options!r})"
     served = dict(source=source, host=host, port=port, token=secrets.token_urlsafe(24) if token else None, **limits)
+    served["handlers"] = [IN_STEP, *HANDLERS.values()]
     with own_folder() as folder:
         _until_closed(served, Path(folder), browser)
 

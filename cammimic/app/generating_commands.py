@@ -17,13 +17,17 @@ import click
 
 from cammimic.app.measuring_commands import moved_inputs
 from cammimic.command import (
+    ANCHORS,
     Count,
     Finite,
     Progress,
+    audio_option,
     backbone_option,
     copy_options,
     device_option,
     duration_option,
+    fit_option,
+    fps_option,
     json_option,
     judgement,
     loading_asked,
@@ -104,10 +108,20 @@ _generating = together(
     ),
     click.option(
         "--anchor",
-        type=click.Choice(["first", "middle", "last"]),
-        default="first",
-        show_default=True,
-        help="Frame that shows the picture unmoved.",
+        type=click.Choice(ANCHORS),
+        help=(
+            "Frame that shows the image unmoved. auto, the default where the result is composed: the first, unless "
+            "another leaves clearly less to fill; else the default is first."
+        ),
+    ),
+    fit_option,
+    click.option(
+        "--new-area",
+        type=click.Choice(["model", "complete"]),
+        help=(
+            "What a composed result shows where the image is not known: the model's frames, or the image continued "
+            "from itself, without the model; complete is the default of the embedded model."
+        ),
     ),
     click.option(
         "--compose/--no-compose",
@@ -117,12 +131,8 @@ _generating = together(
             "resolution; the model's video, which is the one that is scored, is kept beside as NAME.raw.mp4."
         ),
     ),
-    click.option(
-        "--fps",
-        type=Finite(0.01, 1000),
-        metavar="F",
-        help="Frames per second; as long as the reference if left out.",
-    ),
+    fps_option,
+    audio_option,
 )
 _running = together(backbone_option, device_option, loading_options, seed_option, json_option)
 
@@ -224,6 +234,10 @@ def _finish(result: Any, output: str | Path, as_json: bool, **extra) -> None:
     from cammimic.model.transfer import write_result
 
     facts = write_result(result, output, **extra)
+    for note in filter(None, (*facts["notes"], facts.get("sound"), _few_frames(facts))):
+        remark(note)
+    if facts["new_area_by"] != "model" and facts["new_area"] > 0.005:
+        remark("new area: completion, no model; --new-area model shows the model's")
     if facts["still"]:
         remark("the reference hardly moves, so neither does the result")
 
@@ -243,6 +257,19 @@ def _finish(result: Any, output: str | Path, as_json: bool, **extra) -> None:
         ],
         as_json,
     )
+
+
+def _few_frames(facts: dict) -> str | None:
+    "Where a video shows the model's frames as they are, and they are few: how to get more."
+    if facts["raw"] != facts["output"] or facts["output_fps"] >= _SMOOTH:
+        return None
+    return (
+        f"the model made {facts['num_frames']} frames for {facts['duration']:.1f} s, {facts['output_fps']:.1f} per "
+        "second: --num-frames makes more, and --compose moves the image at the rate of the reference"
+    )
+
+
+_SMOOTH = 12  # Frames per second below which a video is a slide show
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #670ce6ee
@@ -287,6 +314,28 @@ def _say_neutral(**prompts: str | None) -> None:
             remark(f'no --{name.replace("_", "-")} given, so "{neutral[name]}" stands in for it')
 
 
+def _say_unknown(model: Any, *prompts: str | None) -> None:
+    "Say which words of the prompts a small model does not know; they run, and mean nothing to it."
+    from cammimic.model.backbone import unknown_words
+
+    unknown = list(
+        dict.fromkeys(word for prompt in prompts if prompt for word in unknown_words(model.tokenizer, prompt))
+    )
+    if not unknown:
+        return
+    said = ", ".join(f'"{word[:30]}"' for word in unknown[:8]) + (
+        f" and {len(unknown) - 8} more" if unknown[8:] else ""
+    )
+    known = [word for word in _PLAIN_WORDS if f"{word}</w>" in model.tokenizer.get_vocab()]
+    example = f", such as {', '.join(known)}" if known else ""
+    remark(
+        f"{model.name} does not know {said}: it knows some hundred plain English words of places and things{example}"
+    )
+
+
+_PLAIN_WORDS = ("forest", "mountains", "snow", "sea", "castle", "street", "night")
+
+
 # %% ../../nbs/7_app/05_generating_commands.ipynb #d5a37ab6
 @click.command("transfer")
 @motion_options
@@ -313,6 +362,7 @@ def transfer_command(
     steady: bool,
     subject: str | None,
     compose: bool | None,
+    new_area: str | None,
     output: str,
     backbone: str,
     device: str,
@@ -320,6 +370,9 @@ def transfer_command(
     fast: bool,
     as_json: bool,
     fps: float | None,
+    fit: bool,
+    audio: bool,
+    anchor: str | None,
     aspect: str | None,
     prompt: str | None,
     reference_prompt: str | None,
@@ -339,13 +392,15 @@ def transfer_command(
     reference, image, change = moved_inputs(inputs, motion, subject, options)
     _check_results([output], [reference, image, subject, mask, motion], backbone)
     _check_models(backbone)
-    from cammimic.app.settings import chosen_settings, composes
+    from cammimic.app.settings import chosen_settings, composes, fills_new_area
     from cammimic.geometry.video import read_video, to_canvas
     from cammimic.model.transfer import transfer as run
 
     model = _load_model(backbone, device)
     _say_neutral(prompt=prompt, **dict(reference_prompt=reference_prompt) if reference else {})
-    settings = chosen_settings(model, train_steps, fast, **options)
+    _say_unknown(model, prompt, reference_prompt)
+    composed = composes(compose, backbone)
+    settings = chosen_settings(model, train_steps, fast, anchor=_anchor(anchor, composed), **options)
     window = dict(start=start, duration=duration)
     with _continued(output, _STATES[reference is None :]) as states:
         result = run(
@@ -362,7 +417,7 @@ def transfer_command(
             num_frames=num_frames,
             rank=rank,
             seed=seed,
-            fps=fps,
+            fit=fit,
             training=settings.pop("settings"),
             state_folder=states,
             progress=Progress(),
@@ -381,7 +436,14 @@ def transfer_command(
                 read_video(reference, len(result.frames), max_side=1440, **window).frames, tuple(result.facts["size"])
             )
         )
-        _finish(result, output, as_json, reference_frames=shown, compose=composes(compose, backbone))
+        filled = fills_new_area(new_area, backbone)
+        written = dict(compose=composed, fps=fps, audio=audio, new_area=filled)
+        _finish(result, output, as_json, reference_frames=shown, **written)
+
+
+def _anchor(asked: str | None, composed: bool) -> str:
+    "Frame that shows the image: what was asked for, or what suits."
+    return asked or ("auto" if composed else "first")
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #b6b0ddc5
@@ -423,6 +485,7 @@ def learn_command(
 
     model = _load_model(backbone, device)
     _say_neutral(reference_prompt=reference_prompt)
+    _say_unknown(model, reference_prompt)
     with _continued(output, _STATES[:1]) as states:
         motion = learn_motion(
             reference,
@@ -435,6 +498,8 @@ def learn_command(
             **options,
         )
         motion.save(output)
+    for note in motion.header["notes"]:
+        remark(note)
     facts = {
         name: motion.header[name]
         for name in ("reference", "label", "verdict_reference", "size", "num_frames", "token", "backbone", "seed")
@@ -468,6 +533,7 @@ def apply_command(
     images: tuple,
     *,
     compose: bool | None,
+    new_area: str | None,
     output: str | None,
     backbone: str,
     device: str,
@@ -477,10 +543,13 @@ def apply_command(
     prompt: str | None,
     seed: int,
     fps: float | None,
+    fit: bool,
+    audio: bool,
+    anchor: str | None,
     **options: Any,
 ) -> None:
     "Give each IMAGE the camera motion learned into MOTION.safetensors."
-    from cammimic.app.settings import chosen_settings, composes
+    from cammimic.app.settings import chosen_settings, composes, fills_new_area
     from cammimic.core import InputError
     from cammimic.geometry.video import read_image
 
@@ -501,7 +570,9 @@ def apply_command(
 
     learned, model = Motion.load(motion), _load_model(backbone, device)
     _say_neutral(prompt=prompt)
-    settings = chosen_settings(model, train_steps, fast, **options)
+    _say_unknown(model, prompt)
+    composed = composes(compose, backbone)
+    settings = chosen_settings(model, train_steps, fast, anchor=_anchor(anchor, composed), **options)
     for image, target in zip(images, targets, strict=False):
         with _continued(target, _STATES[1:]) as states:
             result = apply_motion(
@@ -510,12 +581,13 @@ def apply_command(
                 model,
                 prompt=prompt,
                 seed=seed,
-                fps=fps,
+                fit=fit,
                 progress=Progress(),
                 state_path=states / "scene.safetensors",
                 **settings,
             )
-            _finish(result, target, as_json, compose=composes(compose, backbone))
+            filled = fills_new_area(new_area, backbone)
+            _finish(result, target, as_json, compose=composed, fps=fps, audio=audio, new_area=filled)
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #b7c72455
@@ -524,14 +596,14 @@ def apply_command(
 @click.option("--output", required=True, metavar="DIR", help="Folder to make, in diffusers' layout.")
 @_running
 def export_command(motion: str, *, output: str, backbone: str, device: str, seed: int, as_json: bool) -> None:
-    "Fuse MOTION.safetensors into a copy of its model that diffusers loads as it is."
+    "Fuse MOTION.safetensors into a copy of its model that diffusers and --backbone load."
     from cammimic.core import InputError, check_output
 
     if os.path.lexists(output):
         raise InputError(f"{output} exists; choose another --output")
     check_output(output)
     _check_models(backbone, motion)
-    from cammimic.model.loading import save_backbone
+    from cammimic.model.loading import modules_to_import, save_backbone
     from cammimic.model.lora import fuse_lora, install_lora
     from cammimic.model.motion import Motion
 
@@ -542,8 +614,14 @@ def export_command(motion: str, *, output: str, backbone: str, device: str, seed
         output,
         card=dict(motion=learned.header["label"], reference=learned.header["reference"], token=learned.token),
     )
+    needed = modules_to_import(model)
+    if needed:
+        remark(
+            f"this model has an autoencoder of its own: a program says import {', '.join(needed)} before "
+            f"DiffusionPipeline.from_pretrained; cammimic takes it as --backbone {written}"
+        )
     report(
-        dict(output=str(written), token=learned.token),
+        dict(output=str(written), token=learned.token, imports=needed),
         [("output", str(written)), ("token", learned.token or "none")],
         as_json,
     )
@@ -574,7 +652,7 @@ def demo_command(
     from cammimic.model.transfer import transfer as run
 
     model, (clip, picture) = _load_model("embedded", device), given
-    defaults = chosen_settings(model, train_steps, fast)
+    defaults = chosen_settings(model, train_steps, fast, anchor="first", border="reflect")  # figures stay comparable
     untrained, unguided = replace(defaults["settings"], steps=0), replace(defaults["guidance"], scale=0.0)
     controls = dict(
         guidance_only=dict(settings=untrained),
@@ -593,9 +671,10 @@ def demo_command(
                 copy="homography",  # the paper's, so that the demo stays comparable
                 seed=seed,
                 training=settings.pop("settings"),
+                fit=False,
                 state_folder=states,
                 progress=Progress(),
                 **settings,
             )
             frames, _, _ = read_reference(clip, size=tuple(result.facts["size"]), num_frames=len(result.frames))
-            _finish(result, target, as_json, reference_frames=frames, compose=name == "demo")
+            _finish(result, target, as_json, reference_frames=frames, compose=name == "demo", new_area="complete")

@@ -8,18 +8,22 @@ __all__ = ["moved_inputs", "preview", "motion", "score"]
 # %% ../../nbs/7_app/04_measuring_commands.ipynb #8e389135
 import math
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import click
 
 from cammimic.command import (
-    Finite,
     NumFrames,
     Progress,
+    anchor_option,
+    audio_option,
     cache_option,
     device_option,
     duration_option,
     estimator_option,
+    fit_option,
+    fps_option,
     json_option,
     judgement,
     mask_option,
@@ -65,24 +69,17 @@ def moved_inputs(
 @click.option("--output", required=True, metavar="DRAFT.mp4", help="Video to write, .mp4 or .gif.")
 @start_option
 @duration_option
-@click.option("--fit", is_flag=True, help="Begin from the largest crop that keeps the whole motion inside the picture.")
+@fit_option
 @click.option(
     "--border",
-    type=click.Choice(["black", "reflect", "replicate", "inpaint"]),
-    default="black",
+    type=click.Choice(["complete", "reflect", "black", "replicate", "inpaint"]),
+    default="complete",
     show_default=True,
-    help="What fills the outside of the picture.",
+    help="What fills the outside of the image: complete continues it from itself.",
 )
-@click.option(
-    "--anchor",
-    type=click.Choice(["first", "middle", "last"]),
-    default="first",
-    show_default=True,
-    help="Frame that shows the photograph unmoved; a pull-back wants the last.",
-)
-@click.option(
-    "--fps", type=Finite(0.01, 1000), metavar="F", help="Frames per second; as long as the reference if left out."
-)
+@anchor_option
+@fps_option
+@audio_option
 @mask_option
 @json_option
 def preview(
@@ -96,11 +93,16 @@ def preview(
 
     check_distinct([options["output"]], [*inputs, motion, options["subject"], options["mask"]])
     from cammimic.app.preview import write_preview
-    from cammimic.geometry.moves import read_motion
+    from cammimic.geometry.moves import read_motion, words_duration
 
     reference, image, change = moved_inputs(inputs, motion, options["subject"], options)
-    given = None if motion is None else lambda aspect: read_motion(motion, aspect=aspect, duration=options["duration"])
-    values = write_preview(reference, image, motion=given, change=change.apply, **options)
+    lasts, given = options["duration"] if motion is None else words_duration(motion, image, options["duration"]), None
+    if motion is not None:
+        given = lambda aspect: read_motion(motion, aspect=aspect, duration=lasts)  # noqa: E731
+    changed = partial(change.apply, keep_number=False)
+    values = write_preview(reference, image, motion=given, change=changed, **options)
+    for note in values["notes"]:
+        remark(note)
     width, height = values["size"]
     report(
         values,

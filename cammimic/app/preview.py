@@ -8,23 +8,28 @@ __all__ = ["write_preview"]
 # %% ../../nbs/7_app/03_preview.ipynb #d3d98f6c
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cammimic.core import InputError, check_distinct, check_output
-from cammimic.geometry.measure import check_copy, copied_path, measure_file
+from cammimic.core import InputError, check_distinct, check_limit, check_output, printable
+from cammimic.geometry.composing import choose_framing, shown_rate, within_scene
+from cammimic.geometry.cuts import refuse_cuts
+from cammimic.geometry.measure import check_copy, copied_path, copy_remarks, measure_file
+from cammimic.geometry.moves import usual_rate
 from cammimic.geometry.path import CameraPath
-from cammimic.geometry.video import probe_video, read_image, write_video
+from cammimic.geometry.sound import add_sound
+from cammimic.geometry.video import VideoInfo, probe_video, read_image, standard_rate, write_video
 from cammimic.geometry.weak_video import (
     check_options,
-    even_times,
     fit_window,
     is_video,
     iterate_weak_video,
-    read_moving_scene,
     read_subject,
+    scene_frames,
+    scene_motion,
 )
 
 
@@ -40,21 +45,23 @@ def write_preview(
     change: Callable | None = None,  # Called with the clip's `CameraPath`, returns the one that is used
     start: float = 0.0,  # Seconds into the reference
     duration: float | None = None,  # Seconds of the reference; None: to its end
-    border: str = "black",  # 'black', 'reflect', 'replicate' or 'inpaint'
-    anchor: str | int = "first",  # Frame that shows the photograph unmoved: 'first', 'middle', 'last' or its number
+    border: str = "complete",  # 'complete', 'reflect', 'black', 'replicate' or 'inpaint'
+    # Frame that shows the photograph unmoved: 'auto' as `choose_framing` says, 'first', 'middle', 'last' or its number
+    anchor: str | int = "auto",
     fit: bool = False,  # True: crop so that the whole path stays inside the photograph
     composition: str = "compose",  # 'compose' or 'sequential'
-    fps: float | None = None,  # Frames per second the result is played at; None: as long as the reference
+    fps: float | None = None,  # Frames per second of the result, which lasts as long at any; None: the reference's
     estimator: str = "auto",  # 'robust', 'sift-ransac' or 'dense'; 'auto': as `choose_estimator` says
     # Picture or video, white where something in the reference moves by itself; None: it is found
     mask: str | Path | None = None,
     copy: str = "rotation",  # What of the clip's motion is copied: as `copied_path` takes it
     level: bool = False,  # Copy no roll
     cache: bool = True,  # Take what was measured of the clip before, and keep what is measured now
+    audio: bool = True,  # Keep the sound of a moving scene
     max_side: int = 4096,  # Longest side of the result in pixels
     # What was done: output, size, num_frames, fps, label and verdict of the motion, shares reliable, moving and
-    # visible, crop, options, seconds
-) -> dict:
+    # visible, crop, options, notes for the user, seconds
+) -> dict[str, Any]:
     "Write the weak video of a scene and the motion of a clip, or of a motion that is given, to a file."
     check_output(output, (".mp4", ".gif"))
     check_distinct([output], [reference_path, image_path, subject, mask])
@@ -63,52 +70,74 @@ def write_preview(
     _check_inputs(reference_path, motion, image_path, steady)
     clock, scene = [time.perf_counter()], probe_video(image_path) if is_video(image_path) else None
     image, own = None if scene else read_image(image_path, max_side=max_side), None
+    size = scene.size if scene else image.shape[1::-1]
+    clock.append(time.perf_counter())
     if motion is None:
-        path, facts = _reference_path(
-            reference_path, start, duration, clock, copy=copy, level=level, estimator=estimator, mask=mask, cache=cache
+        path, rate, facts = _reference_path(
+            reference_path, start, duration, copy=copy, level=level, estimator=estimator, mask=mask, cache=cache
         )
     else:
-        path, facts = (
-            motion(np.divide(*(scene.size if scene else image.shape[1::-1]))),
-            dict(moving=0.0, estimator="given"),
-        )
-    if motion is not None:
-        clock.append(time.perf_counter())
-    path = even_times(change(path) if change else path)
-    if scene:
-        path = path.resample(min(path.num_frames, scene.num_frames))
-        image, own = read_moving_scene(
-            image_path, path.num_frames, max_side=min(max_side, 1440), measure=steady, steady=steady
-        )
-    stays, fps = (
-        None if subject is None else read_subject(subject, image.shape[-2:-4:-1]),
-        fps or (path.num_frames - 1) / path.duration,
+        path = motion(size[0] / size[1])
+        rate, facts = usual_rate(path), dict(moving=0.0, estimator="given", notes=[])
+    path, rate, note = _as_shown(
+        change(path) if change else path, rate, fps, scene, name=image_path, suffix=Path(output).suffix
     )
+    check_limit("shown", path.num_frames, printable(str(output)))
+    if scene:
+        refuse_cuts(image_path, duration=path.num_frames / float(rate))
+        times = path.times - path.times[0]
+        image = scene_frames(image_path, times, max_side=min(max_side, 1440))
+        own = (
+            scene_motion(image_path, times, duration=float(times[-1]) + 1 / scene.fps, steady=True) if steady else None
+        )
+    stays = None if subject is None else read_subject(subject, image.shape[-2:-4:-1])
+    framing = choose_framing(path, size[0] / size[1], anchor=anchor, fit=fit, own=own, subject=stays)
+    anchor = framing.anchor
     clock.append(time.perf_counter())
     shown = iterate_weak_video(
         image, path, own=own, subject=stays, border=border, anchor=anchor, fit=fit, composition=composition
     )
-    visible, size = _write_frames(output, shown, fps), image.shape[-2:-4:-1]
+    visible, size = _write_frames(output, shown, rate), image.shape[-2:-4:-1]
+    sound = add_sound(output, image_path) if scene and audio else None
     clock.append(time.perf_counter())
     return dict(
         output=str(output),
         size=list(size),
         num_frames=path.num_frames,
-        fps=fps,
+        fps=float(rate),
         label=path.label(),
         verdict=path.to_dict().get("verdict"),
         reliable=float(path.reliable.mean()),
         visible=visible,
         crop=float(fit_window(path, size[0] / size[1], anchor=anchor)[0, 0]) if fit else 1.0,
         anchor=anchor,
+        areas=framing.areas,
         border=border,
+        sound=sound,
         seconds=dict(zip(("reading", "motion", "writing"), np.diff(clock).round(3).tolist(), strict=False)),
-        **facts,
+        **dict(facts, notes=[*facts["notes"], *filter(None, (note, framing.remark(), sound))]),
     )
 
 
+def _as_shown(
+    path: CameraPath, rate: Fraction, fps: float | None, scene: VideoInfo | None, *, name: str | Path, suffix: str
+) -> tuple[CameraPath, Fraction, str | None]:
+    "The motion at the frames of the result, their rate, and what the user should know of it."
+    rate = shown_rate(standard_rate(scene.fps) if scene else rate, fps=fps, suffix=suffix)
+    seconds, note = path.duration * path.num_frames / (path.num_frames - 1), None
+    if scene:
+        seconds, note = within_scene(seconds, scene, name)
+    elif fps is None and rate < _SLOW:
+        note = f"the reference has {float(rate):.3g} frames per second, and so has the result; --fps 25 moves smoothly"
+    check_limit("shown", seconds * float(rate), f"a video of {seconds:g} s at {float(rate):g} per second")
+    return path.at_rate(rate, seconds=seconds), rate, note
+
+
+_SLOW = 15  # Frames per second below which steps are seen
+
+
 # %% ../../nbs/7_app/03_preview.ipynb #8523003a
-def _write_frames(output: str | Path, shown: Iterator, fps: float) -> float:
+def _write_frames(output: str | Path, shown: Iterator, fps: Fraction) -> float:
     "Write frames as they are made; the share of their pixels that the picture gave."
     shares = []
 
@@ -117,7 +146,7 @@ def _write_frames(output: str | Path, shown: Iterator, fps: float) -> float:
             shares.append(np.count_nonzero(mask) / mask.size)
             yield frame
 
-    write_video(output, frames(), fps=fps, preset="ultrafast")
+    write_video(output, frames(), fps=fps, preset="superfast", crf=20)
     return float(np.mean(shares))
 
 
@@ -136,23 +165,13 @@ def _reference_path(
     path: str | Path,
     start: float,
     duration: float | None,
-    clock: list[float],
     *,
     copy: str,
     level: bool,
     **options: Any,
-) -> tuple[CameraPath, dict[str, Any]]:
-    "What is copied of the measured motion of a clip, and facts about it."
-    times = probe_video(path).times
-    count = int(((times >= start) & (times < start + (duration or np.inf))).sum())
-    if count > _MAX_FRAMES:
-        raise InputError(
-            f"{path} has {count} frames there, a preview takes at most {_MAX_FRAMES}: choose a shorter duration"
-        )
-    clock.append(time.perf_counter())
+) -> tuple[CameraPath, Fraction, dict[str, Any]]:
+    "What is copied of the measured motion of a clip, the clip's rate, and facts about it."
     found = measure_file(path, start=start, duration=duration, **options)
-    facts = dict(moving=found.moving, estimator=found.estimator, residual=found.residuals["rotation"])
-    return copied_path(found, copy, level=level), facts
-
-
-_MAX_FRAMES = 900
+    notes = copy_remarks(found, copy, level=level)
+    facts = dict(moving=found.moving, estimator=found.estimator, residual=found.residuals["rotation"], notes=notes)
+    return copied_path(found, copy, level=level), standard_rate(probe_video(path).fps), facts

@@ -6,6 +6,7 @@
 __all__ = [
     "STAGE_WIDTH",
     "STAGE_STYLE",
+    "IN_STEP",
     "stage_size",
     "css_matrices",
     "stage_css",
@@ -13,6 +14,7 @@ __all__ = [
     "film_panel",
     "scene_panel",
     "stage_html",
+    "when_shown",
     "invented_share",
 ]
 
@@ -27,7 +29,7 @@ import numpy as np
 from cammimic.core import InputError
 from cammimic.geometry.path import CameraPath, to_pixels
 from cammimic.geometry.video import to_canvas
-from cammimic.geometry.weak_video import iterate_weak_video
+from cammimic.geometry.weak_video import fit_window, iterate_weak_video
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa180008
 STAGE_WIDTH = 640  # Pixels of a panel before it is scaled to the page
@@ -50,15 +52,19 @@ def css_matrices(
     *,
     anchor: str | int = "first",  # Frame that shows the picture unmoved
     own: CameraPath | None = None,  # Motion of a moving scene's own camera, which is taken out
-) -> list:  # A CSS transform for each frame
+    fit: bool = False,  # Begin from the largest crop that keeps the whole path inside the picture
+) -> list[str]:  # A CSS transform for each frame
     "Where each frame puts the picture."
     aspect = size[0] / size[1]
-    moves = path.to_aspect(aspect).cumulative(anchor)
+    path = path.to_aspect(aspect)
+    moves = path.cumulative(anchor)
+    if fit:
+        moves = moves @ np.linalg.inv(fit_window(path, aspect, anchor=anchor))
     if own is not None:
         moves = moves @ np.linalg.inv(own.to_aspect(aspect).cumulative(anchor))
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     moves = half @ to_pixels(moves, size) @ np.linalg.inv(half)
-    moves = moves * np.sign(moves[:, 2:] @ [size[0] / 2, size[1] / 2, 1])[..., None]
+    moves = moves * np.where(np.linalg.det(moves) < 0, -1.0, 1.0)[:, None, None]  # No camera mirrors
 
     def one(m):
         columns = (m[:, 0], m[:, 1], None, m[:, 2])  # Of a 4x4 matrix that leaves z as it is
@@ -92,6 +98,8 @@ def stage_css(
     anchor: str | int = "first",  # Frame that shows the picture unmoved
     own: CameraPath | None = None,  # Motion of a moving scene's own camera, which is taken out
     num_scene_frames: int = 1,  # Frames of the scene's column: 1 for a picture, else as many as the path's
+    fit: bool = False,  # As in `css_matrices`
+    filled: bool = False,  # Mirror the picture beyond its border, instead of leaving the hatching
     name: str = "stage",  # Tells several stages of one page apart
 ) -> str:  # The style element
     "What changes with the motion: the preview's place in every frame, and the time that all take."
@@ -101,11 +109,12 @@ def stage_css(
     rows = [""] if num_scene_frames == 1 else [f";background-position:0 {-size[1] * k}px" for k in range(count)]
     moves = [
         f"transform:{matrix}{rows[k % len(rows)]}"
-        for k, matrix in enumerate(css_matrices(path, size, anchor=anchor, own=own))
+        for k, matrix in enumerate(css_matrices(path, size, anchor=anchor, own=own, fit=fit))
     ]
     seconds = path.duration * count / (count - 1)
     timing = f".{name}-film,.{name}-scene{{animation-duration:{seconds:.4f}s!important}}"
-    return f"<style>{_steps(f'{name}-move', moves)}{timing}</style>"
+    whole = f".{name}-scene{{background-image:var(--cm-whole)!important}}.{name}-scene>.cm-mirror{{display:block}}"
+    return f"<style>{_steps(f'{name}-move', moves)}{timing}{whole if filled else ''}</style>"
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa18000e
@@ -156,18 +165,33 @@ def scene_panel(
 ) -> str:  # HTML
     "A panel whose picture `stage_css` moves."
     frames = to_canvas(scene.reshape(-1, *scene.shape[-3:]), size)
-    layers, column = [], frames.reshape(-1, *frames.shape[2:])
+    known, whole, stay = frames.reshape(-1, *frames.shape[2:]), "var(--cm-known)", ""
     if subject is not None:
         shown = to_canvas(np.repeat(255 * subject[..., None].astype(np.uint8), 3, axis=2), size)[..., :1]
-        layers, column = [np.concatenate([column, shown], 2)], np.concatenate([column, 255 - shown], 2)
+        front = data_uri(np.dstack([known, shown]))
+        stay = f'<div class="cm-fill" style="background:url({front}) 0 0/100% 100%"></div>'
+        whole = f"url({data_uri(_without(known, shown))})"
+        known = np.dstack([known, 255 - shown])
     look = (
-        f"background:url({data_uri(column)}) 0 0/{size[0]}px {size[1] * len(frames)}px;transform-origin:0 "
-        f"0;animation:{_named(name)}-move 2s infinite step-end"
+        f"--cm-known:url({data_uri(known)});--cm-whole:{whole};background:var(--cm-known) 0 0/{size[0]}px "
+        f"{size[1] * len(frames)}px;transform-origin:0 0;animation:{_named(name)}-move 2s infinite step-end"
     )
-    stay = "".join(
-        f'<div class="cm-fill" style="background:url({data_uri(layer)}) 0 0/100% 100%"></div>' for layer in layers
-    )
-    return _panel(f'<div class="{name}-scene cm-fill" style="{look}"></div>{stay}', size, label)
+    return _panel(f'<div class="{name}-scene cm-fill" style="{look}">{_MIRRORS}</div>{stay}', size, label)
+
+
+# Around the picture, each mirrored once more than its neighbour
+_MIRRORS = "".join(
+    f'<i class="cm-mirror" style="left:{i}00%;top:{j}00%;transform:scale({1 - 2 * abs(i)},{1 - 2 * abs(j)})"></i>'
+    for j in (-1, 0, 1)
+    for i in (-1, 0, 1)
+    if i or j
+)
+
+
+def _without(picture: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    "A guess of what is behind a subject."
+    cover = cv2.dilate((shown > 0).astype(np.uint8), np.ones((7, 7), np.uint8))
+    return cv2.inpaint(picture, cover, 3, cv2.INPAINT_TELEA)
 
 
 def _panel(inner: str, size: tuple, label: str) -> str:
@@ -188,7 +212,9 @@ STAGE_STYLE = """<style>
 background:repeating-linear-gradient(45deg,#c9cdd6 0 6px,#e6e8ee 6px 16px);border-radius:4px}
 .cm-inner{position:absolute;left:0;top:0;transform:scale(var(--cm));transform-origin:0 0;overflow:hidden}
 .cm-fill{position:absolute;inset:0}
-@media(max-width:760px){.cm-stage{--cm:.52}}
+.cm-mirror{position:absolute;width:100%;height:100%;background:inherit;display:none}
+@media(max-width:480px){.cm-stage{--cm:.55}}
+@media(max-width:389px){.cm-stage{--cm:.44}}
 </style>"""
 
 
@@ -196,16 +222,23 @@ def stage_html(
     panels: list,  # HTML of `film_panel` and `scene_panel`
 ) -> str:  # HTML
     "The panels beside each other, in step."
-    return f'{STAGE_STYLE}<div class="cm-stage">{"".join(panels)}{_IN_STEP}</div>'
+    return f'{STAGE_STYLE}<div class="cm-stage">{"".join(panels)}{when_shown(IN_STEP)}</div>'
 
 
 # A browser may begin large pictures later than small ones, however late
-_IN_STEP = (
-    '<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" onload="'
+IN_STEP = (
     "const stage=this.parentNode,together=()=>document.getAnimations().forEach(a=>a.ready.then(()=>{"
     "if(a.playState=='running'&&stage.contains(a.effect.target))a.startTime=0},()=>{}));"
-    "together();stage.addEventListener('animationstart',together)\">"
+    "together();stage.addEventListener('animationstart',together)"
 )
+
+
+def when_shown(
+    script: str,  # One of the fixed handlers, which the page's policy allows by their digests
+) -> str:  # HTML: a picture that is none
+    "What runs a script once it is on the page, as a script element would not."
+    nothing = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
+    return f'<img alt="" hidden src="{nothing}" onload="{escape(script)}">'
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa180010
@@ -216,6 +249,7 @@ def invented_share(
     anchor: str | int = "first",  # Frame that shows the picture unmoved
     own: CameraPath | None = None,  # Motion that is taken out of a moving scene
     subject: np.ndarray | None = None,  # True on what stays, shape (H, W)
+    fit: bool = False,  # As in `css_matrices`
 ) -> np.ndarray:  # Of each frame, shape (F,)
     "The share of each frame that the picture does not show."
     small = tuple(max(2, side // 4) for side in size)
@@ -226,7 +260,12 @@ def invented_share(
         [
             1 - mask.mean()
             for _, mask in iterate_weak_video(
-                blank, path, own=own, subject=subject if subject is not None and subject.any() else None, anchor=anchor
+                blank,
+                path,
+                own=own,
+                subject=subject if subject is not None and subject.any() else None,
+                anchor=anchor,
+                fit=fit,
             )
         ]
     )

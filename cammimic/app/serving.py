@@ -9,6 +9,7 @@ __all__ = [
     "POLICY",
     "Door",
     "door_of",
+    "allowed_handlers",
     "Refused",
     "Guarded",
     "guarded",
@@ -27,14 +28,17 @@ import hmac
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -121,11 +125,22 @@ def door_of(
 
 # %% ../../nbs/7_app/08_serving.ipynb #ab50000e
 POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}' {handlers}; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' ws://{host} wss://{host}; "
     "base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'self'"
 )
+
+
+_SCRIPT = re.compile("<script(?=[ >])")
+
+
+def allowed_handlers(
+    handlers: Iterable[str],  # JavaScript of attributes such as onclick
+) -> str:  # Sources of a policy, empty where there are none
+    "What lets these handlers run, and no other."
+    digests = [b64encode(sha256(handler.encode()).digest()).decode() for handler in handlers]
+    return " ".join(["'unsafe-hashes'", *(f"'sha256-{digest}'" for digest in digests)]) if digests else ""
 
 
 class Refused(HTTPError):
@@ -135,14 +150,16 @@ class Refused(HTTPError):
 class Guarded:
     "A handler with the door in front."
 
-    admitted = False
+    admitted, nonce = False, ""
 
     def set_default_headers(self) -> None:
         "What every answer says."
         super().set_default_headers()
+        self.nonce = self.nonce or secrets.token_urlsafe(16)
         host = self.request.headers.get("Host", "")
         host = host if self.settings["door"].answers_to(host) else ""
-        self.set_header("Content-Security-Policy", POLICY.format(host=host))
+        policy = POLICY.format(host=host, nonce=self.nonce, handlers=self.settings["inline"])
+        self.set_header("Content-Security-Policy", policy)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
@@ -241,6 +258,13 @@ class Page(Guarded, TornadoVoilaHandler):
         _asking.set(self)
         await super().get(path)
 
+    def write(
+        self,
+        chunk: str | bytes | dict,  # A part of the page
+    ) -> None:
+        "Every script of the template gets the nonce; whatever the page is given later has none."
+        super().write(_SCRIPT.sub(f'<script nonce="{self.nonce}"', chunk) if isinstance(chunk, str) else chunk)
+
     def on_connection_close(self) -> None:
         "The page was left before it was there, so nobody is going to end its kernel."
         self.gone = True
@@ -317,6 +341,7 @@ class Served:
     visitors: int = 4  # Most pages at once
     max_upload: int = 200  # MB of the largest file
     idle: int = 120  # Seconds after which a kernel without a page ends
+    handlers: tuple[str, ...] = ()  # JavaScript of the page's inline handlers
 
     def config(self) -> Config:  # Of Voilà and Jupyter
         "The settings of the server; those of the user's other Jupyter servers are not read."
@@ -366,6 +391,7 @@ class Server(Voila):
         return super().init_settings() | dict(
             door=door_of(served.host, served.public, served.token),
             cookie=f"cammimic-{served.port}",
+            inline=allowed_handlers(served.handlers),
             xsrf_cookie_kwargs=dict(samesite="Strict"),
             websocket_max_message_size=(served.max_upload + 8) * 10**6,
         )

@@ -10,6 +10,7 @@ __all__ = [
     "keep_upload",
     "Recipe",
     "composes",
+    "fills_new_area",
     "training_settings",
     "chosen_settings",
     "as_python",
@@ -115,7 +116,10 @@ class Recipe:
     subject: str | None = None  # Picture, white on what stays
     steady: bool = False  # Take the motion of its own camera out of a moving scene
     change: MotionChange = MotionChange()  # What to do with the motion
-    anchor: str = "first"  # Frame that shows the picture unmoved
+    copy: str = "rotation"  # What of the clip's motion is copied, as `check_copy` takes it
+    level: bool = False  # Copy no roll
+    anchor: str = "auto"  # Frame that shows the picture unmoved: auto, first, middle or last
+    fit: bool = False  # Begin from the crop that keeps the whole path inside the picture
     prompt: str | None = None  # What the picture shows
     reference_prompt: str | None = None  # What the clip shows
     strength: float | None = None  # Noise to start from
@@ -126,6 +130,8 @@ class Recipe:
     seed: int = 0  # Of everything random
     backbone: str = "embedded"  # Model
     compose: bool | None = None  # The picture's own pixels where they are known
+    fps: float | None = None  # Frames per second of the video; None: as many as the clip has
+    audio: bool = True  # Keep the sound of a moving scene
     output: str = "transfer.mp4"  # Video to write
 
     def as_command(self) -> str:
@@ -140,6 +146,7 @@ class Recipe:
             "homography_scale",
             "train_steps",
             "steps",
+            "fps",
         ):
             value = getattr(self, option)
             if value is not None:
@@ -147,12 +154,13 @@ class Recipe:
                     f"--{option.replace('_', '-')} "
                     f"{_file(value) if option == 'subject' else shlex.quote(_short(value))}"
                 )
-        words += [f"--{option}" for option in ("steady", "fast") if getattr(self, option)]
+        words += [f"--{option}" for option in ("steady", "level", "fit", "fast") if getattr(self, option)]
         words += _change_options(self.change)
         words += [
             f"--{option} {shlex.quote(str(value))}"
             for option, value, usual in (
-                ("anchor", self.anchor, "first"),
+                ("copy", self.copy, "rotation"),
+                ("anchor", self.anchor, "auto" if composes(self.compose, self.backbone) else "first"),
                 ("seed", self.seed, 0),
                 ("backbone", self.backbone, "embedded"),
             )
@@ -160,6 +168,7 @@ class Recipe:
         ]
         if self.compose is not None:
             words.append("--compose" if self.compose else "--no-compose")
+        words += [] if self.audio else ["--no-audio"]
         return " ".join([*words, f"--output {_file(self.output)}"])
 
 
@@ -173,6 +182,14 @@ def composes(
 ) -> bool:  # Whether the result is composed
     "Whether the picture's own pixels are laid over a result."
     return backbone in COMPOSED if asked is None else asked
+
+
+def fills_new_area(
+    asked: str | None,  # 'model' or 'complete'; None: nothing was said
+    backbone: str,  # Name of the model
+) -> str:  # 'model' or 'complete'
+    "What stands in a composed result where the picture is not known: of the small embedded model, no pixel."
+    return asked or ("complete" if backbone in COMPOSED else "model")
 
 
 def _short(value) -> str:
@@ -240,53 +257,50 @@ def as_python(
     recipe: Recipe,  # What was chosen
 ) -> str:  # A program that does it
     "The same as Python."
-    sampling = {name: value for name in ("steps", "strength") if (value := getattr(recipe, name)) is not None}
-    guidance = dict(
-        **dict(scale=recipe.homography_scale) if recipe.homography_scale is not None else {},
-        **dict(anchor=recipe.anchor) if recipe.anchor != "first" else {},
-    )
-    change = {
-        f.name: getattr(recipe.change, f.name)
-        for f in fields(recipe.change)
-        if getattr(recipe.change, f.name) != f.default
-    }
-
-    def call(values):
-        return ", ".join(f"{name}={value!r}" for name, value in values.items())
-
-    more = (
-        {
-            name: value
-            for name in ("motion", "prompt", "reference_prompt", "subject")
-            if (value := getattr(recipe, name)) is not None
-        }
-        | (dict(steady=True) if recipe.steady else {})
-        | (dict(seed=recipe.seed) if recipe.seed else {})
-    )
-    parts = [repr(recipe.reference), repr(recipe.image), "backbone", *([call(more)] if more else [])]
-    if change:
-        parts.append(f"change=MotionChange({call(change)})")
     lines = [f"backbone = load_as_asked({repr(recipe.backbone) if recipe.backbone != 'embedded' else ''})"]
     if recipe.fast:
         lines.append("training, sampling = fast_settings(backbone)")
-    training = "training" if recipe.fast else "TrainingSettings()"
-    if recipe.train_steps is not None:
-        training = (
-            f"replace(training, steps={recipe.train_steps})"
-            if recipe.fast
-            else f"TrainingSettings(steps={recipe.train_steps})"
-        )
-    if recipe.fast or recipe.train_steps is not None:
-        parts.append(f"training={training}")
-    if recipe.fast:
-        parts.append(f"sampling={f'replace(sampling, {call(sampling)})' if sampling else 'sampling'}")
-    elif sampling:
-        parts.append(f"sampling=default_sampling(backbone, {call(sampling)})")
-    if guidance:
-        parts.append(f"guidance=GuidanceSettings({call(guidance)})")
-    compose = "" if recipe.compose is None else f", compose={recipe.compose}"
-    lines += [f"result = transfer({', '.join(parts)})", f"write_result(result, {recipe.output!r}{compose})"]
+    chosen = _call(
+        _differing(recipe, "motion", "copy", "level", "prompt", "reference_prompt", "subject", "steady", "fit")
+    )
+    seed = _call(_differing(recipe, "seed"))
+    change = _call(_differing(recipe.change, *(f.name for f in fields(recipe.change))))
+    parts = [repr(recipe.reference), repr(recipe.image), "backbone", chosen, seed]
+    parts += [f"change=MotionChange({change})" if change else "", *_model_settings(recipe)]
+    written = ", ".join(["result", repr(recipe.output), *filter(None, [_call(_written(recipe))])])
+    lines += [f"result = transfer({', '.join(filter(None, parts))})", f"write_result({written})"]
     return "\n".join([*_imports(lines), "", *lines])
+
+
+def _differing(settings: Any, *names: str) -> dict[str, Any]:
+    "The fields that are not as they would be anyway."
+    usual = {f.name: f.default for f in fields(settings)}
+    return {name: getattr(settings, name) for name in names if getattr(settings, name) != usual[name]}
+
+
+def _call(values: dict[str, Any]) -> str:
+    "Keyword arguments."
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+
+
+def _model_settings(recipe: Recipe) -> list[str]:
+    "The arguments for training, sampling and guidance that are needed."
+    sampling, steps, found = _call(_differing(recipe, "steps", "strength")), recipe.train_steps, []
+    if recipe.fast:
+        found.append("training=training" if steps is None else f"training=replace(training, steps={steps})")
+        found.append(f"sampling=replace(sampling, {sampling})" if sampling else "sampling=sampling")
+    else:
+        found += [] if steps is None else [f"training=TrainingSettings(steps={steps})"]
+        found += [f"sampling=default_sampling(backbone, {sampling})"] if sampling else []
+    guidance = {} if recipe.homography_scale is None else dict(scale=recipe.homography_scale)
+    guidance |= {} if recipe.anchor == "first" else dict(anchor=recipe.anchor)
+    return [*found, f"guidance=GuidanceSettings({_call(guidance)})"] if guidance else found
+
+
+def _written(recipe: Recipe) -> dict[str, Any]:
+    "Arguments of `write_result`."
+    composed = dict(compose=True) if composes(recipe.compose, recipe.backbone) else {}
+    return composed | _differing(recipe, "fps", "audio")
 
 
 _HOMES = {

@@ -46,7 +46,16 @@ from pydantic import Field, create_model
 
 from cammimic.benchmark.truth import TruthCase, TruthPath, content_measures, motion_measures, truth_case, truth_paths
 from cammimic.command import Progress, report, tell
-from cammimic.core import InputError, check_output, checked, digest, file_digest, path_inside, to_json
+from cammimic.core import (
+    InputError,
+    check_distinct,
+    check_output,
+    checked,
+    digest,
+    file_digest,
+    path_inside,
+    to_json,
+)
 from cammimic.geometry.sources import read_sources
 from cammimic.geometry.strips import contact_strip
 from cammimic.geometry.video import to_canvas, write_image
@@ -254,7 +263,14 @@ def _scale_row(name: str, case: TruthCase, decoded: np.ndarray) -> np.ndarray:
     if name == "still":
         return np.repeat(case.answer[:1], len(case.answer), 0)
     return weak_video(
-        case.image, case.measured, size=case.answer.shape[2:0:-1], border=name.removeprefix("weak_"), supersample=4
+        case.image,
+        case.measured,
+        size=case.answer.shape[2:0:-1],
+        border=name.removeprefix("weak_"),
+        anchor="first",
+        fit=False,
+        prefilter=False,
+        supersample=4,
     ).frames
 
 
@@ -332,12 +348,15 @@ def model_digest(
     backbone: Backbone,  # Model; adapters do not count
 ) -> str:  # Sixteen digits
     "Hash of all weights and settings of a model."
+    vae = dict(backbone.vae.config)
+    if backbone.name == "embedded":
+        vae.pop("block_out_channels", None)  # follows from the patch size, and is there for diffusers' pipelines
     configs = [
         {k: v for k, v in dict(c).items() if not k.startswith("_")}
         for c in (
             backbone.scheduler.config,
             backbone.unet.config,
-            backbone.vae.config,
+            vae,
             backbone.text_encoder.config.to_diff_dict(),
         )
     ]
@@ -491,6 +510,15 @@ def _whole_results(store: TaskStore) -> dict[str, dict]:
 
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #703b7409
+def _check_apart(preset: Preset, folder: Path, sources: str | Path, strips: tuple) -> None:
+    "Refuse a folder of results in which a source lies under the name of something that is written."
+    written = [folder / "tasks.jsonl", folder / preset.part / "log.jsonl"]
+    written += [
+        folder / f"{preset.name_of(m, p, 0)}.jpg" for m in preset.methods if m.name in strips for p in preset.paths
+    ]
+    check_distinct(written, [Path(sources) / "SOURCES.tsv", *(row["path"] for row in read_sources(sources))])
+
+
 def run_bench(
     preset: Preset,  # Tasks
     folder: str | Path,  # Where results are kept: tasks.jsonl, a log and strips
@@ -505,6 +533,7 @@ def run_bench(
     "Do the tasks that are not done."
     folder, size = Path(folder), bench.size if bench else (80, 48)
     model, pictures = (bench.backbone, bench.sources) if bench else (load_backbone(backbone), sources)
+    _check_apart(preset, folder, pictures, strips)
     digest = task_digest(model, pictures, size=size, features=bench is None or bench.maps is not None)
     tasks = {preset.name_of(m, p, s): (m, p, s, digest(m, p)) for m, p, s in preset.tasks()}
     store, groups = preset.store(folder), {}

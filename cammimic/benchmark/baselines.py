@@ -307,7 +307,9 @@ class NaiveHomography(Method):
             self.reference.path,
             size=self.reference.size,
             border="black" if fit else self.border,
+            anchor="first",
             fit=fit,
+            prefilter=False,
             supersample=int(np.clip(self.image.shape[1] // self.reference.size[0], 1, 4)),
         ).frames
 

@@ -261,7 +261,8 @@ def chosen(
         if split in ("all", clip.split) and split in ("all", scene.split)
     ]
     if not found:
-        raise InputError(f"{collection.folder} has no combination of the split {split!r}; take --split all")
+        remedy = "take --split all" if collection.combinations else "make some by cammimic dataset combine"
+        raise InputError(f"{collection.folder} has no combination of the split {split!r}; {remedy}")
 
     def some(rows, number):
         return (

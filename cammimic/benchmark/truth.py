@@ -221,7 +221,9 @@ def truth_case(
     )
     true_path = CameraPath(path_of_views(path.views(num_frames)), times, aspect)
     image = render_scene(scene, path, num_frames=num_frames, size=large)[0]
-    valid = np.stack([mask for _, mask in iterate_weak_video(image, true_path, size=size)])
+    valid = np.stack(
+        [mask for _, mask in iterate_weak_video(image, true_path, size=size, border="black", anchor="first")]
+    )
     frames = [render_scene(row, path, num_frames=num_frames, size=size) for row in (reference, scene)]
     return TruthCase(
         path, frames[0], measured, image, frames[1], true_path, valid, (reference["caption"], scene["caption"])

@@ -26,7 +26,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -71,39 +70,61 @@ from cammimic.dataset.records import (
     split_free,
     write_rows,
 )
-from cammimic.geometry.video import decode_frames, open_container, probe_video, write_video
+from cammimic.geometry.colour import Colours
+from cammimic.geometry.cuts import find_breaks
+from cammimic.geometry.video import (
+    VideoInfo,
+    decode_frames,
+    deinterlaced,
+    frame_to_srgb,
+    iterate_video,
+    limit_side,
+    open_container,
+    probe_video,
+    read_video,
+    resize,
+    stream_colours,
+    write_video,
+)
 from cammimic.parallel import TaskStore, in_processes
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #ee6acdcf
-def _is_combed(path: str | Path) -> bool:
-    "Whether the pictures alone say that a file is interlaced."
+def _probed(path: str | Path) -> VideoInfo | None:
+    "What the packet table says; None where it cannot be read."
     try:
         found = os.stat(path)
-        return _probe_combed(str(path), found.st_size, found.st_mtime_ns)
+        return _probe(str(path), found.st_size, found.st_mtime_ns)
     except (InputError, OSError):
-        return False  # Whoever reads the frames tells what is wrong
+        return None  # Whoever reads the frames tells what is wrong
 
 
 @lru_cache(4)
-def _probe_combed(path: str, size: int, time: int) -> bool:
-    return probe_video(path).combed
+def _probe(path: str, size: int, time: int) -> VideoInfo:
+    return probe_video(path)
 
 
 def _timed(path: str | Path) -> Iterator[tuple]:
     """Seconds after the first frame, never going back; the frame as decoded; and how all of them are shown: width,
-    height and quarter turns of the first."""
+    height, quarter turns and colours of the first."""
+    info = _probed(path)
+    if info is not None and info.kind == "webp":
+        yield from ((time, frame, None) for time, frame in iterate_video(path, info=info))
+        return
     with open_container(path) as (container, stream):
         rate, aspect = float(stream.average_rate or 25), float(stream.sample_aspect_ratio or 1)
         stamped, origin, time = container.format.name not in ("avi", "h264", "hevc", "m4v"), None, -1 / rate
         stream.codec_context.thread_count = 1  # several videos are read at a time
         shape = None
-        for frame in _whole(decode_frames(container, stream), stream, combed=_is_combed(path)):
+        combed = info is not None and info.combed
+        for frame in deinterlaced(decode_frames(container, stream), stream, combed=combed):
             stamp = float(frame.pts * frame.time_base) if stamped and frame.pts is not None else None
             if origin is None:
                 origin = stamp or 0.0
             time = time + 1 / rate if stamp is None else max(time, stamp - origin)
-            shape = shape or (frame.width * aspect, frame.height, round(frame.rotation / 90) % 4)
+            if shape is None:
+                turns = round(frame.rotation / 90) % 4
+                shape = (frame.width * aspect, frame.height, turns, stream_colours(stream))
             yield time, frame, shape
 
 
@@ -123,52 +144,16 @@ def stream_frames(
                 yield time, _upright(frame, max_side, shape)
 
 
-def _upright(frame: av.VideoFrame, max_side: int, shape: tuple[float, int, int]) -> np.ndarray:
+def _upright(
+    frame: av.VideoFrame | np.ndarray, max_side: int, shape: tuple[float, int, int, Colours] | None
+) -> np.ndarray:
     "A frame as it is shown, at the size of all."
-    width, height, turns = shape
+    if shape is None:
+        return np.ascontiguousarray(resize(frame, limit_side(frame.shape[1::-1], max_side)))
+    width, height, turns, colours = shape
     shrink = min(1.0, max_side / max(width, height))
-    small = frame.reformat(
-        width=max(1, round(width * shrink)),
-        height=max(1, round(height * shrink)),
-        format="rgb24",
-        interpolation="AREA" if shrink < 1 else "BICUBIC",
-    )
-    return np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))
-
-
-# %% ../../nbs/4_dataset/02_curator.ipynb #f3e78531
-def _whole(frames: Iterator, stream: object, *, combed: bool) -> Iterator[av.VideoFrame]:
-    "Frames with the fields of interlaced ones put together; all of them where a file is combed and does not say so."
-    graph, shape = None, None
-
-    def drain():
-        while True:
-            try:
-                yield graph.pull()
-            except (BlockingIOError, EOFError):
-                return
-
-    for frame in frames:
-        if graph is not None and shape != (frame.width, frame.height, frame.format.name):
-            graph.push(None)
-            yield from drain()
-            graph = None
-        if graph is None and not (combed or frame.interlaced_frame):
-            yield frame
-            continue
-        if graph is None:
-            graph, shape = av.filter.Graph(), (frame.width, frame.height, frame.format.name)
-            facts = dict(zip(("width", "height", "format"), shape, strict=True), time_base=stream.time_base)
-            graph.link_nodes(
-                graph.add_buffer(**facts),
-                graph.add("bwdif", f"mode=send_frame:deint={'all' if combed else 'interlaced'}"),
-                graph.add("buffersink"),
-            ).configure()
-        graph.push(frame)
-        yield from drain()
-    if graph is not None:
-        graph.push(None)
-        yield from drain()
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    return np.ascontiguousarray(np.rot90(frame_to_srgb(frame, colours, size=size), turns))
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #360a6ffc
@@ -231,6 +216,13 @@ def _reason_against(facts: dict, keep_doubtful: bool) -> str | None:
     if facts["reliability"] == "doubtful" and not keep_doubtful:
         return f"doubtful: {facts['reasons']}"
     return "still: the camera hardly moves" if facts["label"] == "static" else None
+
+
+def _change_of_shot(file: str | Path) -> str | None:
+    "Why a window is not one shot, as the commands see it: PySceneDetect finds no dissolves, fades and wipes."
+    video = read_video(file, max_side=160)
+    found = find_breaks(video.frames, video.times)
+    return f"two shots: a {found[0].kind} between {found[0].start:.2f} and {found[0].end:.2f} s" if found else None
 
 
 def _steady(source: Iterator, start: float, fps: float, count: int) -> Iterator[np.ndarray]:
@@ -326,7 +318,8 @@ def curate_video(
         where, file = dict(start=round(window[0], 3), end=round(window[1], 3)), files.get((*window, fps))
         if file is not None:
             facts = clip_facts(file)
-            reason = _reason_against(facts, settings.keep_doubtful)  # of what was written, which is what counts
+            # of what was written, which is what counts
+            reason = _reason_against(facts, settings.keep_doubtful) or _change_of_shot(file)
             if reason is None:
                 found["clips"].append(dict(where, file=file.name, facts=facts))
             else:
@@ -462,7 +455,12 @@ _MEASURED = (
     *("reliability", "reasons", "moving", "speed", "complexity"),
 )
 _COLUMNS = get_type_hints(Clip, include_extras=True)
-_Facts = create_model("_Facts", __config__=dict(extra="forbid"), **{name: (_COLUMNS[name], ...) for name in _MEASURED})
+_Facts = create_model(
+    "_Facts",
+    __config__=dict(extra="forbid"),
+    **{name: (_COLUMNS[name], ...) for name in _MEASURED},
+    returns=(bool, False),  # not in what 0.1.0 kept
+)
 
 
 class _Taken(BaseModel, extra="forbid"):
@@ -524,8 +522,8 @@ def _curate_file(path: Path, *, work: Path, settings: CurationSettings) -> dict:
         folder = path_inside(work.parent, f"{work.name}/{key}", "folder")
         found = _stored_result(folder)
         if found is None:
-            work.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=f"part-{os.getpid()}-", dir=work))
+            part = work / f"part-{os.getpid()}-{secrets.token_hex(4)}"
+            part.mkdir(parents=True)  # not `mkdtemp`, whose folders are the owner's alone
             found = curate_video(path, part, settings=settings)
             (part / "result.json").write_text(to_json(found), encoding="utf-8")
             _put(part, folder)

@@ -846,7 +846,8 @@ def _check(folder: str, *, no_measure: bool, workers: int, as_json: bool) -> int
     if as_json:
         report(dict(faults=faults), [], True)
     else:
-        tell(faults or ["nothing is wrong"])
+        empty = not any(read_rows(folder, kind) for kind in ("clips", "scenes", "combinations"))
+        tell(faults or ["nothing is wrong" + "; the set is empty" * empty])
     return int(bool(faults))
 
 
@@ -861,8 +862,8 @@ def _list(folder: str, *, motion: str | None, as_json: bool) -> None:
         click.echo(to_json([asdict(clip) for clip in clips], ascii=True))
         return
     tell(
-        f"{clip.id:32} {clip.motion:10} {clip.speed:5} {clip.duration:4.1f} s  {clip.reliability:9} {clip.licence:14} "
-        f"{clip.prompt}"
+        f"{clip.id:32} {clip.motion + ' and back' * clip.returns:10} {clip.speed:5} {clip.duration:4.1f} s  "
+        f"{clip.reliability:9} {clip.licence:14} {clip.prompt}"
         for clip in clips
     )
 

@@ -199,6 +199,7 @@ class Clip(_File):
     trained_backbone: bool  # Whether the embedded backbone was trained on this scene
     # Perceptual hashes that duplicates are found by; '' where none were computed
     phash: Annotated[str, Field(pattern=r"^([0-9a-f]{16}(-[0-9a-f]{16}){2})?$")] = ""
+    returns: bool = False  # Whether the camera, as measured, comes back to where it began; rows of 0.1.0 do not say
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #b1a216ff
@@ -430,6 +431,7 @@ def measured_facts(
     total, sound = path.total(), path.is_reliable
     return dict(
         label=path.label(),
+        returns=bool(path.returns and sound),
         pan=round(100 * total["pan"], 2) if sound else 0.0,
         tilt=round(100 * total["tilt"], 2) if sound else 0.0,
         zoom=round(total["zoom"], 4) if sound else 1.0,
@@ -515,6 +517,8 @@ def _check_clip(folder: Path, clip: Clip, measure: bool) -> list:
         ]
         if measure and facts["label"] != clip.label:
             faults.append(f"the label is {clip.label!r} by its row, and {facts['label']!r} as measured")
+        if measure and clip.returns and not facts["returns"]:
+            faults.append("the camera comes back by its row, and does not as measured")
         if measure:
             faults += [
                 f"{name} is {getattr(clip, name):g} by its row, and {facts[name]:g} as measured"
@@ -587,8 +591,8 @@ def check_collection(
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     found, faults = _check_rows(folder)
-    if not found["clips"] and not faults:
-        faults.append(f"{_ROWS['clips'][1]} is missing or empty")
+    if not faults and not any((folder / name).exists() for _, name in _ROWS.values()):
+        faults.append(f"{_ROWS['clips'][1]} is missing")
     for done, (clip, wrong) in enumerate(
         in_processes(partial(_check_clip, folder, measure=measure), found["clips"], workers=workers), 1
     ):
@@ -681,6 +685,39 @@ def plot_statistics(
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #7782deaa
+def _licence_lines(licences: list[str]) -> list[str]:
+    "What the head of a card says of licences; nothing where there is no file."
+    if len(licences) == 1 and licences[0].startswith(("CC", "MIT", "Apache")):
+        return [f"license: {licences[0].lower()}"]
+    return ["license: other", f"license_name: {json.dumps(', '.join(licences))}"] if licences else []
+
+
+def _licence_words(licences: dict[str, int]) -> list[str]:
+    "Where licences stand, and how many there are of each."
+    counted = ", ".join(f"{name} ({count})" for name, count in licences.items())
+    told = (
+        f"Each has its licence and author in its row: {counted}. All rows are of one split for `datasets`, and `split` "
+        "is a column; `trained_backbone` marks the scenes that the embedded model of cammimic was trained on."
+    )
+    return [told] if licences else []
+
+
+def _config_lines(numbers: dict) -> list[str]:
+    "The tables that have rows, for the head of a card: each by a name, so that none is mixed with another."
+    lines = [f"- config_name: {kind}\n  data_files: {name}" for kind, (_, name) in _ROWS.items() if numbers[kind]]
+    return ["configs:", f"{lines[0]}\n  default: true", *lines[1:]] if lines else []
+
+
+def _loading(folder: str, numbers: dict) -> list[str]:
+    "How to load what there is: tables by their names, and videos and pictures by the folders they lie in."
+    lines = [f'{kind} = load_dataset(FOLDER, "{kind}", split="train")' for kind in _ROWS if numbers[kind]]
+    for kind, name, builder in (("clips", "videos", "videofolder"), ("scenes", "pictures", "imagefolder")):
+        if numbers[kind]:
+            lines.append(f'{name} = load_dataset("{builder}", data_dir=f"{{FOLDER}}/{kind}", split="train")')
+    head = f"from datasets import load_dataset\n\nFOLDER = {json.dumps(folder)}  # Where this file lies"
+    return ["\n".join(["```python", head, *lines, "```"])] if lines else []
+
+
 def write_card(
     collection: Collection,  # What the card is about
     *,
@@ -689,16 +726,12 @@ def write_card(
 ) -> Path:  # README.md of the folder
     "A data card in Hugging Face's form, from the rows alone."
     numbers = statistics(collection)
-    licences = sorted(numbers["licences"])
     front = [
         "---",
         f"pretty_name: {json.dumps(title)}",
-        *(
-            [f"license: {licences[0].lower()}"]
-            if len(licences) == 1 and licences[0].startswith(("CC", "MIT", "Apache"))
-            else ["license: other", f"license_name: {json.dumps(', '.join(licences))}"]
-        ),
+        *_licence_lines(sorted(numbers["licences"])),
         "task_categories: [image-to-video]",
+        *_config_lines(numbers),
         "---",
     ]
     motions = [
@@ -712,21 +745,13 @@ def write_card(
             f"{numbers['clips']} clips ({numbers['seconds']:g} s), {numbers['scenes']} scenes, "
             f"{numbers['combinations']} combinations."
         ),
-        "| motion | slow | fast |\n|---|---|---|\n" + "\n".join(motions),
-        (
-            "```python\nfrom datasets import load_dataset\nclips, scenes, combinations = (load_dataset(FOLDER, "
-            'data_dir=part, split="train") for part in ("clips", "scenes", "combinations"))\n```'
-        ),
-        "Each has its licence and author in its row: "
-        + ", ".join(f"{name} ({count})" for name, count in numbers["licences"].items())
-        + (
-            ". All rows load as one split, and `split` is a column; `trained_backbone` marks the scenes that the "
-            "embedded model of cammimic was trained on."
-        ),
+        *(["| motion | slow | fast |\n|---|---|---|\n" + "\n".join(motions)] if motions else []),
+        *_loading(collection.folder.absolute().name, numbers),
+        *_licence_words(numbers["licences"]),
         (
             "`pan` and `tilt` are percent of the width and height that the content moves left and down, `zoom` is a "
-            "factor, `roll` degrees, all as measured by cammimic; `truth` names the true camera path beside a clip "
-            "that was rendered along one."
+            "factor, `roll` degrees, and `returns` says that the camera came back to where it began, all as measured "
+            "by cammimic; `truth` names the true camera path beside a clip that was rendered along one."
         ),
     ]
     with atomic_path(collection.folder / "README.md") as part:

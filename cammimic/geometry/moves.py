@@ -6,12 +6,15 @@
 __all__ = [
     "MOTION_WORDS",
     "MOTION_FOV",
+    "WORDS_RATE",
     "shares_of",
     "MotionTerm",
     "parse_term",
     "motion_from_words",
     "check_subject",
     "MotionChange",
+    "usual_rate",
+    "words_duration",
     "read_motion",
 ]
 
@@ -19,6 +22,7 @@ __all__ = [
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,8 @@ from cammimic.core import InputError, check_limit, quoted
 from cammimic.geometry.homography import inverted
 from cammimic.geometry.path import CameraPath, matrix_exp, matrix_log
 from cammimic.geometry.render import EASINGS, camera_rotation, path_of_views, view_homography
+from cammimic.geometry.video import probe_video, standard_rate
+from cammimic.geometry.weak_video import is_video
 
 
 # %% ../../nbs/1_geometry/17_moves.ipynb #aeb44dce
@@ -325,7 +331,9 @@ class MotionChange:
     def apply(
         self,
         path: CameraPath,  # Any motion
-    ) -> CameraPath:  # At as many evenly spaced frames
+        *,
+        keep_number: bool = True,  # As many frames as before; False: those of a loop are 2F - 1
+    ) -> CameraPath:  # At evenly spaced frames
         "The motion, changed; `InputError` where that is more than a picture can follow."
         if self == MotionChange():
             return path
@@ -339,8 +347,32 @@ class MotionChange:
         if self.curve != "linear":
             path = path.ease(self.curve)
         if self.loop:
-            path = path.loop().resample(count)
+            path = path.loop()
+            path = path.resample(count) if keep_number else path
         return (path if self.speed == 1 else path.stretch(self.speed)).check()
+
+
+WORDS_RATE = 25  # Frames per second of a motion that no clip gave
+_SLOWEST = 12  # Frames per second below which a saved path is a list of poses, not a video
+
+
+def usual_rate(
+    path: CameraPath,  # Of `read_motion`
+) -> Fraction:  # Frames per second
+    "The rate that a motion without a clip is shown at: that of its frames, or 25 where they are few."
+    own = (path.num_frames - 1) / path.duration
+    return standard_rate(own) if own >= _SLOWEST else Fraction(WORDS_RATE)
+
+
+def words_duration(
+    motion: str | Path,  # As `read_motion` takes it
+    image: str | Path,  # Picture, or a moving scene
+    duration: float | None = None,  # Seconds, where they are given
+) -> float | None:  # Seconds for `read_motion`
+    "Words last as long as the scene that they move."
+    if duration is None and is_video(image) and not str(motion).lower().endswith(".json"):
+        return probe_video(image).duration
+    return duration
 
 
 def read_motion(
@@ -348,7 +380,8 @@ def read_motion(
     *,
     num_frames: int | None = None,  # Frames; None: 25 a second for words, and its own for a file
     aspect: float = 16 / 9,  # Width over height of the canvas
-    duration: float | None = None,  # Seconds; None: 2 for words, and its own for a file
+    # Seconds that a video of it lasts, its last frame included; None: 2 for words, and its own for a file
+    duration: float | None = None,
     seed: int = 0,  # Of a shaking hand
 ) -> CameraPath:  # The motion at evenly spaced times
     "A motion of a file or of words."
@@ -356,13 +389,11 @@ def read_motion(
         _check_duration(duration)
     if not str(motion).lower().endswith(".json"):
         duration = 2.0 if duration is None else duration
-        return motion_from_words(
-            str(motion),
-            num_frames=num_frames or max(2, round(25 * duration)),
-            aspect=aspect,
-            duration=duration,
-            seed=seed,
-        )
+        count = num_frames or max(2, round(WORDS_RATE * duration))
+        steps = (count - 1) / WORDS_RATE if num_frames is None else duration * (count - 1) / count
+        return motion_from_words(str(motion), num_frames=count, aspect=aspect, duration=steps, seed=seed)
     path = CameraPath.load(motion).to_aspect(aspect)
     path = path.resample(num_frames or path.num_frames)
-    return path if duration is None else path.stretch(path.duration / duration)
+    if duration is None:
+        return path
+    return path.stretch(path.duration / duration * path.num_frames / (path.num_frames - 1))

@@ -241,9 +241,11 @@ def from_video(
 @patch
 def cumulative(
     self: CameraPath,
-    anchor: str | int = "first",  # 'first', 'middle', 'last' or the number of a frame
+    anchor: str | float = "first",  # 'first', 'middle', 'last', the number of a frame, or as a float a time in seconds
 ) -> np.ndarray:  # From the anchor frame to frame k, shape (F, 3, 3), normalised, h33 = 1
     "Homographies from one frame to every frame."
+    if isinstance(anchor, float):
+        return _unit(self.cumulative() @ inverted(_position(self, anchor)))
     names = dict(first=0, middle=self.num_frames // 2, last=self.num_frames - 1)
     index = names.get(anchor) if isinstance(anchor, str) else int(anchor)
     if index is None or not -self.num_frames <= index < self.num_frames:
@@ -260,6 +262,11 @@ def cumulative(
             "motion"
         )
     return _unit(positions @ inverted(positions[index]))
+
+
+def _position(path: CameraPath, time: float) -> np.ndarray:
+    "Homography from the first frame to a time."
+    return np.eye(3) if time <= path.times[0] else path.resample(times=[path.times[0], time]).homographies[0]
 
 
 _FARTHEST = 1e100
@@ -341,6 +348,7 @@ def resample(
     num_frames: int | None = None,  # Frames, evenly spaced over the path's time
     *,
     times: np.ndarray = None,  # Instead of a number: the times, ascending, within the path's
+    hold: bool = False,  # Later times are allowed: the camera rests at the last frame
 ) -> CameraPath:  # The same motion, seen at those times
     "Path at other times; a new pair is reliable when all it spans was."
     if (num_frames is None) == (times is None):
@@ -350,6 +358,8 @@ def resample(
     check_limit("frames", len(times) if num_frames is None else num_frames, "the camera path")
     times = np.linspace(self.times[0], self.times[-1], num_frames) if times is None else np.asarray(times, np.float64)
     slack = 1e-6 * self.duration
+    if hold and times[-1] > self.times[-1] - slack:
+        return _held(self, times, int((times < self.times[-1] - slack).sum()))
     if times.min() < self.times[0] - slack or times.max() > self.times[-1] + slack:
         raise InputError(
             f"the path covers {self.times[0]:g} to {self.times[-1]:g} s, not {times.min():g} to {times.max():g} s"
@@ -362,6 +372,34 @@ def resample(
         for begin, end in zip(times, times[1:], strict=False)
     ]
     return CameraPath(position[1:] @ inverted(position[:-1]), times, self.aspect, reliable, self.verdict)
+
+
+def _held(path: CameraPath, times: np.ndarray, inside: int) -> CameraPath:
+    "A path at times of which only the first lie before its end."
+    moving, rest = path.resample(times=[*times[:inside], path.times[-1]]), len(times) - inside - 1
+    return replace(
+        moving,
+        homographies=np.concatenate([moving.homographies, np.tile(np.eye(3), (rest, 1, 1))]),
+        times=times,
+        reliable=np.append(moving.reliable, np.ones(rest, bool)),
+    )
+
+
+# %% ../../nbs/1_geometry/06_path.ipynb #56f1738f
+@patch
+def at_rate(
+    self: CameraPath,
+    rate: float,  # Frames per second
+    *,
+    seconds: float | None = None,  # Length of the video; None: the path's time, and for its last frame one step more
+) -> CameraPath:  # round(seconds * rate) frames, 1 / rate apart
+    "The motion as a video of that rate shows it."
+    if seconds is None:
+        seconds = self.duration * self.num_frames / (self.num_frames - 1)
+    count = max(2, round(seconds * float(rate)))
+    check_limit("frames", count, f"a video of {seconds:g} s at {float(rate):g} per second")
+    wanted = self.times[0] + np.arange(count) / float(rate)
+    return self.resample(times=wanted, hold=True)
 
 
 # %% ../../nbs/1_geometry/06_path.ipynb #f060e78a

@@ -50,7 +50,15 @@ from cammimic.geometry.distance import Link, agreement, far_pairs, grid_distance
 from cammimic.geometry.homography import PairEstimate, is_plausible
 from cammimic.geometry.overlay import Overlay, find_overlay
 from cammimic.geometry.path import CameraPath, Verdict, matrix_exp, matrix_log, to_normalised, to_pixels
-from cammimic.geometry.video import check_measurable, is_picture, read_image, read_video
+from cammimic.geometry.video import (
+    check_measurable,
+    image_size,
+    is_picture,
+    is_sequence,
+    probe_video,
+    read_image,
+    read_video,
+)
 
 # %% ../../nbs/1_geometry/13_robust.ipynb #b2b3f1c4
 # widths of the dense fallback and of flow; least width for features
@@ -620,18 +628,19 @@ def read_mask(
     duration: float | None = None,  # Seconds of it; None: to the end
 ) -> np.ndarray:  # Bool, shape (H, W) for a picture, (F, H, W) for a video
     "The user's own mask of what moves by itself."
-    if is_picture(regular_file(path, "mask")):
+    still = not is_sequence(path) and is_picture(regular_file(path, "mask"))
+    width, height = image_size(path) if still else probe_video(path).size
+    if abs(math.log(width * size[1] / (height * size[0]))) > 0.02:
+        raise InputError(
+            f"the mask {path} is {width}x{height} and its clip {size[0]}x{size[1]}: make it of the same shape"
+        )
+    if still:
         mask = read_image(path).sum(axis=-1, dtype=np.uint16) > 381
     else:
         frames = read_video(path, num_frames, start=start, duration=duration).frames
         mask = np.stack([frame.sum(axis=-1, dtype=np.uint16) > 381 for frame in frames])
     if not mask.any():
         raise InputError(f"the mask {path} is black: make white what moves by itself")
-    height, width = mask.shape[-2:]
-    if abs(math.log(width * size[1] / (height * size[0]))) > 0.02:
-        raise InputError(
-            f"the mask {path} is {width}x{height} and its clip {size[0]}x{size[1]}: make it of the same shape"
-        )
     return mask
 
 

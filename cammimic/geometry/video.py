@@ -11,16 +11,27 @@ __all__ = [
     "limit_side",
     "check_measurable",
     "write_video",
+    "standard_rate",
     "write_gif",
     "write_image",
+    "Foreign",
+    "foreign_kind",
     "read_image",
+    "image_size",
     "is_picture",
     "VideoInfo",
     "open_container",
     "decode_frames",
     "probe_video",
+    "is_sequence",
+    "sequence_files",
+    "clip_digest",
+    "stream_colours",
+    "frame_to_srgb",
+    "deinterlaced",
     "read_video",
     "read_windows",
+    "iterate_video",
 ]
 
 # %% ../../nbs/1_geometry/01_video.ipynb #a8ceab5f
@@ -33,23 +44,38 @@ import sys
 import warnings
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from queue import Queue
+from threading import Thread
+from typing import BinaryIO, NamedTuple
 
 import av
 import cv2
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin
 
-from cammimic.core import LIMITS, InputError, atomic_path, check_limit, printable, regular_file
+from cammimic.core import (
+    LIMITS,
+    InputError,
+    atomic_path,
+    check_limit,
+    digest,
+    file_digest,
+    note,
+    printable,
+    regular_file,
+)
+from cammimic.geometry.colour import Colours, colours_of, profile_transform, to_srgb, without_profile
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #5f5ea40d
@@ -152,55 +178,118 @@ def write_video(
     path: str | Path,  # Output, ending in .mp4 (or .gif, which goes to `write_gif`)
     frames: Iterable[np.ndarray],  # Frames (H, W, 3) uint8 RGB: an array or any iterable
     *,
-    fps: float,  # Frames per second
+    fps: float | Fraction,  # Frames per second; a fraction is written as it is
     crf: int = 18,  # x264's quality from 0, lossless, to 51
-    preset: str = "medium",  # x264's effort: 'superfast' writes several times faster and larger files
+    preset: str = "medium",  # x264's effort: 'superfast' writes several times faster and hardly larger files
     threads: int = 0,  # Encoding threads; 0: as many as help, and then the bytes of the file depend on the machine
     comment: str = "made by cammimic",  # Kept in the file: what it is
 ) -> Path:  # The path
     "Write an H.264 mp4 that browsers play; the last row or column is repeated where a side is odd."
     if Path(path).suffix.lower() == ".gif":
         return write_gif(path, frames, fps=fps, comment=comment)
-    rate, stream = _rate(fps), None
+    rate, options = _rate(fps), {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
     with (
         atomic_path(path, (".mp4", ".gif")) as part,
         av.open(str(part.absolute()), "w", format="mp4", options=dict(movflags="+faststart")) as container,
     ):
         container.metadata["comment"] = comment
-        for k, frame in enumerate(frames):
-            frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
-            if stream is None:
-                if max(frame.shape) > 16384:
-                    raise InputError(
-                        f"cannot write {path}: H.264 holds at most 16384 pixels a side, got "
-                        f"{frame.shape[1]}x{frame.shape[0]}"
-                    )
-                stream = container.add_stream(
-                    "libx264", rate=rate, options={"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
-                )
-                stream.width, stream.height, stream.pix_fmt, stream.codec_context.thread_count = (
-                    frame.shape[1],
-                    frame.shape[0],
-                    "yuv420p",
-                    threads,
-                )
-                for name in ("colorspace", "color_primaries", "color_trc", "color_range"):
-                    setattr(stream.codec_context, name, 1)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-                format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
-            )
-            picture.pts = k
-            container.mux(stream.encode(picture))
-        if stream is None:
-            raise ValueError("no frames to write")
-        container.mux(stream.encode())
+        encoder = _Encoder(path, container, rate, options, threads)
+        with _in_background(encoder.add) as put:
+            for frame in frames:
+                put(np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge"))
+        encoder.finish()
     return Path(path)
 
 
-def _rate(fps: float) -> Fraction:  # As FFmpeg wants it
+@dataclass
+class _Encoder:
+    "Frames of even sides to an H.264 track."
+
+    path: str | Path  # For messages
+    container: av.container.OutputContainer
+    rate: Fraction  # Frames per second
+    options: dict[str, str]  # x264's
+    threads: int
+    stream: av.VideoStream | None = None
+    count: int = 0
+
+    def add(self, frame: np.ndarray) -> None:
+        if self.stream is None:
+            self._start(frame.shape[1], frame.shape[0])
+        picture = av.VideoFrame.from_numpy_buffer(frame, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+        )
+        picture.pts = self.count
+        self.count += 1
+        self.container.mux(self.stream.encode(picture))
+
+    def _start(self, width: int, height: int) -> None:
+        if max(width, height) > 16384:
+            raise InputError(f"cannot write {self.path}: H.264 holds at most 16384 pixels a side, got {width}x{height}")
+        self.stream = self.container.add_stream("libx264", rate=self.rate, options=self.options)
+        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
+        self.stream.codec_context.thread_count = self.threads
+        for name in ("colorspace", "color_primaries", "color_trc", "color_range"):
+            setattr(self.stream.codec_context, name, 1)
+
+    def finish(self) -> None:
+        if self.stream is None:
+            raise ValueError("no frames to write")
+        self.container.mux(self.stream.encode())
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #1d00b001
+@contextmanager
+def _in_background(
+    consume: Callable[[np.ndarray], None],  # Takes one frame
+) -> Iterator[Callable[[np.ndarray], None]]:  # Hands a frame over; waits while two are waiting
+    "A thread that takes frames in order; what it raises is raised where the next one is handed over, or at the end."
+    waiting, failed = Queue(maxsize=2), []
+
+    def work():
+        while (frame := waiting.get()) is not None:
+            try:
+                consume(frame) if not failed else None
+            except BaseException as error:
+                failed.append(error)
+
+    def put(frame):
+        if failed:
+            raise failed[0]
+        waiting.put(frame)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield put
+    except BaseException as error:
+        failed.append(error)
+        raise
+    finally:
+        waiting.put(None)
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #1d00b003
+_RATES = [Fraction(rate) for rate in (12, 12.5, 15, 24, 25, 30, 48, 50, 60, 100, 120)]
+_RATES += [Fraction(1000 * rate, 1001) for rate in (24, 30, 48, 60, 120)]
+
+
+def standard_rate(
+    fps: float,  # Mean frame rate, as measured
+) -> Fraction:  # The rate that cameras and players use, where one is within 0.1 %; else nearly the same
+    "A frame rate as a fraction."
+    rate = _rate(fps)
+    nearest = min(_RATES, key=lambda known: abs(rate - known) / known)
+    return nearest if abs(rate - nearest) <= nearest / 1000 else rate
+
+
+def _rate(fps: float | Fraction) -> Fraction:  # As FFmpeg wants it
     if not 0.01 <= fps <= 1000:
-        raise InputError(f"the frame rate must lie between 0.01 and 1000 frames per second, got {fps:g}")
-    return Fraction(fps).limit_denominator(10000)
+        raise InputError(f"the frame rate must lie between 0.01 and 1000 frames per second, got {float(fps):g}")
+    return fps if isinstance(fps, Fraction) and fps.denominator < 2**20 else Fraction(fps).limit_denominator(10000)
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #86a09032
@@ -208,7 +297,7 @@ def write_gif(
     path: str | Path,  # Output, ending in .gif
     frames: Iterable[np.ndarray],  # Frames (H, W, 3) uint8 RGB
     *,
-    fps: float,  # Frames per second
+    fps: float | Fraction,  # Frames per second
     max_side: int = 480,  # Longest side in pixels
     comment: str = "made by cammimic",  # Kept in the file: what it is
 ) -> Path:  # The path
@@ -261,9 +350,77 @@ def _encoded_within(image: np.ndarray, png: bool, max_bytes: int) -> bytes:
     return buffer.getvalue()
 
 
+# %% ../../nbs/1_geometry/01_video.ipynb #c0de2311
+class Foreign(NamedTuple):
+    "A kind of file that holds a picture, and is not read as one."
+
+    kind: str = ""  # 'HEIC', 'raw', 'drawing', 'page', 'video' or 'other'; '' where it may be a picture that is read
+    name: str = ""  # As a sentence calls it
+    remedy: str = ""  # What to do
+
+
+_RAW = Foreign("raw", "a camera's raw picture", "develop it, and give the JPEG or TIFF")
+_DRAWING = "export it as PNG"
+_BEGINNINGS = {
+    b"%PDF": Foreign("drawing", "a PDF", _DRAWING),
+    b"%!PS": Foreign("drawing", "a PostScript or EPS drawing", _DRAWING),
+    b"\xc5\xd0\xd3\xc6": Foreign("drawing", "an EPS drawing", _DRAWING),
+    b"8BPS": Foreign("other", "a Photoshop file (PSD)", "export it as PNG or TIFF"),
+    b"gimp xcf": Foreign("other", "a GIMP file (XCF)", "export it as PNG or TIFF"),
+    b"\xff\x0a": Foreign("other", "a JPEG XL picture", "save it as PNG or JPEG"),
+    b"\0\0\0\x0cJXL ": Foreign("other", "a JPEG XL picture", "save it as PNG or JPEG"),
+    b"v/1\x01": Foreign("other", "an OpenEXR picture", "save it as PNG or TIFF"),
+    b"#?RADIANCE": Foreign("other", "a Radiance HDR picture", "save it as PNG or TIFF"),
+    **dict.fromkeys((b"FUJIFILM", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM"), _RAW),
+    b"\x1aE\xdf\xa3": Foreign("video", "a video (Matroska or WebM)", "take one of its frames"),
+}
+_RAW_ENDINGS = ".dng .cr2 .nef .nrw .arw .sr2 .srf .srw .pef .3fr .fff .iiq .erf .kdc .dcr .rwl .mos".split()
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+def foreign_kind(
+    path: str | Path,  # File that is there
+) -> Foreign:  # What it is, by its first bytes, whatever its name
+    "Tell what is not read from what may be a picture."
+    with open(path, "rb") as file:
+        begin = file.read(4096)
+    for mark, kind in _BEGINNINGS.items():
+        if begin.startswith(mark):
+            return kind
+    if begin[:4] in (b"II*\0", b"MM\0*") and (begin[8:10] == b"CR" or Path(path).suffix.lower() in _RAW_ENDINGS):
+        return _RAW
+    if begin[4:8] == b"ftyp":
+        return _of_brands({begin[k : k + 4] for k in range(8, min(int.from_bytes(begin[:4], "big"), 512), 4)})
+    if begin[:4] == b"RIFF" and begin[8:12] == b"AVI ":
+        return Foreign("video", "a video (AVI)", "take one of its frames")
+    return _of_text(begin, Path(path).suffix.lower())
+
+
+def _of_brands(brands: set[bytes]) -> Foreign:
+    "A file of boxes by the brands it names."
+    if brands & {b"avif", b"avis"}:
+        return Foreign()
+    if b"crx " in brands:
+        return _RAW
+    if brands & _HEIC:
+        return Foreign("HEIC", "a HEIC picture", "pip install 'cammimic[heif]', or save it as JPEG")
+    return Foreign("video", "a video (MP4 or MOV)", "take one of its frames")
+
+
+def _of_text(begin: bytes, suffix: str) -> Foreign:
+    "A drawing or a page written in XML."
+    text = begin.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if (text.startswith(b"<") and b"<svg" in text) or (begin[:2] == b"\x1f\x8b" and suffix == ".svgz"):
+        return Foreign("drawing", "an SVG drawing", _DRAWING)
+    if text.startswith((b"<!doctype html", b"<html")):
+        return Foreign("page", "a web page", "download the file that it shows")
+    return Foreign()
+
+
 # %% ../../nbs/1_geometry/01_video.ipynb #64d2f0b5
-_PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000")
-_ORIENTATION = 0x112  # EXIF tag
+_PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000", "HEIF")
+_ORIENTATION, _DNG, _REDUCED, _MORE_PICTURES = 0x112, 50706, 254, 330  # Tags of EXIF and TIFF
+_LARGE_PICTURE = 25_000_000  # Pixels from which a file is checked for its end before it is decoded
 
 
 def read_image(
@@ -272,7 +429,15 @@ def read_image(
     # Longest side in pixels; larger pictures are scaled down, JPEGs while they are decoded
     max_side: int | None = None,
 ) -> np.ndarray:  # Shape (H, W, 3), uint8, RGB, upright
-    "Read a photograph: turned as EXIF says, over white where transparent, 16 bits to 8."
+    "Read a photograph: turned as EXIF says, in sRGB, over white where transparent, 16 bits to 8."
+    pixels, said = _read_picture(path, max_side)
+    for text in said:
+        note(f"{path} {text}")
+    return pixels
+
+
+def _read_picture(path: str | Path, max_side: int | None) -> tuple[np.ndarray, list[str]]:
+    "Pixels of a picture, and what is to be said of it."
     path = regular_file(path, "picture")
     try:
         with warnings.catch_warnings(record=True), _opened(path) as image:
@@ -280,9 +445,14 @@ def read_image(
             if size != image.size:
                 image.draft(None, size)
             check_limit("pixels", _held_pixels(path, image, full), printable(str(path)))
+            if full > _LARGE_PICTURE and _is_cut_off(path, image):
+                raise InputError(f"{path} is cut off: its header tells of more than the file holds")
             orientation = image.getexif().get(_ORIENTATION, 1)
-            pixels = _to_rgb(image)
-        return np.array(_turned(resize(pixels, size), orientation))
+            transform, said = _transform_of(image)
+            pixels = _to_rgb(image, transform)
+            if _holds_more(image):
+                said.append("holds several pictures, of which the first is taken: save it as .mp4 to use all of them")
+        return np.array(_turned(resize(pixels, size), orientation)), said
     except InputError:
         raise
     except Exception as error:
@@ -291,12 +461,39 @@ def read_image(
         ) from error
 
 
+def _holds_more(image: Image.Image) -> bool:
+    "Whether a picture that has been decoded is the first of several."
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows is damaged
+        return False
+
+
+def image_size(
+    path: str | Path,  # Picture file
+) -> tuple[int, int]:  # (width, height), upright
+    "How large a picture is, from its header."
+    path = regular_file(path, "picture")
+    try:
+        with warnings.catch_warnings(record=True), _opened(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return image.size[::-1] if turned else image.size
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path} is not a picture that can be read: it is truncated, damaged or of another kind"
+        ) from error
+
+
 def is_picture(
     path: str | Path,  # File that is there
 ) -> bool:  # Whether it begins as a picture of a kind that `read_image` takes; GIF and moving WebP and PNG do
     "Tell a picture from a video by its header."
     try:
-        with warnings.catch_warnings(record=True), _opened(regular_file(path, "picture")):
+        if foreign_kind(regular_file(path, "picture")).kind == "video":
+            return False
+        with warnings.catch_warnings(record=True), _opened(path):
             return True
     except InputError:
         return True
@@ -305,14 +502,24 @@ def is_picture(
 
 
 def _opened(path: str | Path) -> Image.Image:
-    "A picture whose header is read; `InputError` where Pillow finds it too large."
+    "A picture whose header is read; `InputError` where it is of a kind that is not read, or Pillow finds it too large."
     with open(path, "rb") as file:
         jpeg = file.read(3) == b"\xff\xd8\xff"
     if jpeg:  # its pixels are counted by how they are decoded
         return JpegImagePlugin.JpegImageFile(path)
+    found = foreign_kind(path)
+    if found.kind == "HEIC" and find_spec("pillow_heif"):
+        import_module("pillow_heif").register_heif_opener()
+    elif found.kind:
+        raise InputError(f"{path} is {found.name}, which is not read: {found.remedy}")
     try:
         Image.init()
-        return Image.open(path, formats=[name for name in _PICTURES if name in Image.OPEN])
+        image = Image.open(path, formats=[name for name in _PICTURES if name in Image.OPEN])
+        tags = getattr(image, "tag_v2", {})
+        if _DNG in tags or (tags.get(_REDUCED) == 1 and _MORE_PICTURES in tags):
+            image.close()
+            raise InputError(f"{path} is {_RAW.name}, which is not read: {_RAW.remedy}")
+        return image
     except Image.DecompressionBombError as error:
         check_limit("pixels", int(re.findall(r"\d+", str(error))[0]), printable(str(path)))
         raise
@@ -325,6 +532,22 @@ def _held_pixels(path: Path, image: Image.Image, full: int) -> int:
     tags = getattr(image, "tag_v2", {})
     tile = [max(np.atleast_1d(tags.get(tag, 0))) for tag in (322, 323)]
     return max(full, int(tile[0]) * int(tile[1]))
+
+
+def _is_cut_off(path: Path, image: Image.Image) -> bool:
+    "Whether a picture ends too early, as far as it can be told without decoding it."
+    with path.open("rb") as file:
+        size, place = file.seek(0, os.SEEK_END), 8
+        if image.format == "JPEG":  # a thumbnail at its beginning has an end of its own
+            file.seek(min(size // 2, 1_000_000))
+            return b"\xff\xd9" not in file.read()
+        while image.format == "PNG" and place + 12 <= size:
+            file.seek(place)
+            head = file.read(8)
+            if head[4:] == b"IEND":
+                return False
+            place += 12 + int.from_bytes(head[:4], "big")
+    return image.format == "PNG"
 
 
 def _held_whole(path: Path) -> bool:
@@ -350,25 +573,41 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    "Any Pillow mode to 8-bit RGB, strip by strip: at once, it would be held several times."
+def _transform_of(image: Image.Image) -> tuple[tuple[str, ImageCms.ImageCmsTransform] | None, list[str]]:
+    "What takes a picture's colours to sRGB, None where nothing does, and what is to be said of it."
+    profile, mode = image.info.get("icc_profile"), image.mode
+    if not profile:
+        return None, []
+    grey = mode in ("1", "L", "LA", "La") or mode.startswith(("I", "F"))
+    try:
+        return profile_transform(profile, "CMYK" if mode == "CMYK" else "L" if grey else "RGB"), []
+    except ValueError:
+        return None, ["has a colour profile that is damaged or not its own, and is read without it"]
+
+
+def _to_rgb(image: Image.Image, transform: tuple[str, ImageCms.ImageCmsTransform] | None) -> np.ndarray:
+    "Any Pillow mode to 8-bit sRGB, strip by strip: at once, it would be held several times."
     pixels, rows = np.empty((image.height, image.width, 3), np.uint8), max(1, 4_000_000 // image.width)
     top = 65535 if image.mode.startswith("I") else 255
     if image.mode.startswith("F") and image.getextrema()[1] <= 1:
         top = 1
     for y in range(0, image.height, rows):
         strip = image.crop((0, y, image.width, min(y + rows, image.height)))
-        pixels[y : y + rows] = _strip_to_rgb(strip, top)
+        pixels[y : y + rows] = _strip_to_rgb(strip, top, transform)
     return pixels
 
 
-def _strip_to_rgb(image: Image.Image, top: int) -> np.ndarray:
+def _strip_to_rgb(image: Image.Image, top: int, transform: tuple[str, ImageCms.ImageCmsTransform] | None) -> np.ndarray:
     "A part of a picture, whose numbers end at `top` where they are not 8 bits long."
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, np.float32)
         image = Image.fromarray((values.clip(0, top) * (255 / top) + 0.5).astype(np.uint8))
     elif image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image.convert("LA" if transform and transform[0] == "L" else "RGBA")
+    if transform:
+        usual = image if image.mode in ("RGB", "RGBA", "L", "LA", "CMYK") else image.convert(transform[0])
+        image = without_profile(usual, *transform)
+    if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
 
@@ -386,8 +625,11 @@ class VideoInfo:
     kind: str  # FFmpeg's name of the container format
     stamps: np.ndarray  # Time stamps as stored, or plain numbers where there are none, shape (F,)
     keys: np.ndarray  # Stamps that decoding can start from; none where frames can only be counted from the start
-    interlaced: bool = False  # Whether frames are stored as two fields, of which one is read
+    interlaced: bool = False  # Whether frames are stored as two fields
     combed: bool = False  # Whether only the pictures say so: no frame is marked as interlaced
+    colours: Colours = Colours("sdr", "BT.709")  # How its numbers are meant
+    notes: tuple[str, ...] = ()  # Sentences on what is made of the file; warned of when frames are read
+    files: tuple[Path, ...] = ()  # Pictures it consists of, where it is a sequence of them
 
     @property
     def num_frames(self) -> int:
@@ -412,6 +654,8 @@ def open_container(
 ) -> Iterator[tuple]:  # PyAV's container and its best picture track, open inside the `with`
     "Open a video, or say in one sentence why it is none."
     path = regular_file(path, "video")
+    if (found := foreign_kind(path)).kind not in ("", "video"):
+        raise InputError(f"{path} is {found.name}, not a video")
     _check_samples(path)
     _check_late_size(path)
     with _container(path) as container:
@@ -584,41 +828,51 @@ _SOUND_HANDLERS = {b"soun", b"alis", b"url ", b"mdir", b"mdta"}
 
 # %% ../../nbs/1_geometry/01_video.ipynb #c0de0171
 def _some_columns(frame: av.VideoFrame) -> np.ndarray:
-    "Brightness of up to 160 columns of a frame, shape (H, w), float32."
+    "Brightness of up to 160 columns and 2160 rows of a frame, shape (h, w), uint8."
     layout = frame.format
     if layout.is_planar and not layout.is_rgb and layout.components[0].bits == 8:
         plane = frame.planes[0]
         gray = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
     else:
         gray = frame.to_ndarray(format="gray")
-    return gray[:, :: -(-gray.shape[1] // 160)].astype(np.float32)
+    above = max(0, len(gray) - 2160) // 2
+    return gray[above : above + 2160, :: -(-gray.shape[1] // 160)].copy()
 
 
 def _is_combed(
-    pictures: list[np.ndarray],  # Brightness of consecutive frames, (H, W) float32 each
+    pictures: list[np.ndarray],  # Brightness of consecutive frames, (H, W) uint8 each
 ) -> bool:
     "Whether each frame weaves two moments: where things move, rows two apart are more alike than neighbours."
     if len(pictures) < 5 or min(pictures[0].shape) < 8 or len({p.shape for p in pictures}) > 1:
         return False
-    frames = np.stack(pictures)
-    before, now, after = frames[:-2], frames[1:-1], frames[2:]
-    moving = (np.maximum(np.abs(now - before), np.abs(after - now)) > 16)[:, 1:-1]
-    above, row, below = now[:, :-2], now[:, 1:-1], now[:, 2:]
+    told = list(filter(None, (_comb_of(*three) for three in zip(pictures, pictures[1:], pictures[2:], strict=False))))
+    if len(told) < 3:
+        return False
+    ratio, likeness = np.median(told, axis=0)
+    return bool(ratio > 1.1 and abs(likeness) > 1 / 3)
+
+
+def _comb_of(*pictures: np.ndarray) -> tuple[float, float] | None:
+    "How the rows of the second of three frames differ, and how that goes with the motion; None where little moves."
+    before, now, after = (picture.astype(np.float32) for picture in pictures)
+    moving = (np.maximum(np.abs(now - before), np.abs(after - now)) > 16)[1:-1]
+    if moving.mean() <= 0.003:
+        return None
+    above, row, below = now[:-2], now[1:-1], now[2:]
     near, far = np.abs(row - above) + np.abs(row - below), 2 * np.abs(above - below)
-    ratio = (near * moving).sum(axis=(1, 2)) / ((far * moving).sum(axis=(1, 2)) + 1)
-    comb = ((row - above / 2 - below / 2) * moving)[:, ::2]
-    course = ((after - before)[:, :-2] + (after - before)[:, 2:])[:, ::2] * moving[:, ::2]
-    product, sizes = (comb * course).sum(axis=(1, 2)), [(x**2).sum(axis=(1, 2)) for x in (comb, course)]
-    likeness = product / np.sqrt(sizes[0] * sizes[1] + 1)
-    told = moving.mean(axis=(1, 2)) > 0.003
-    return bool(told.sum() >= 3 and np.median(ratio[told]) > 1.1 and abs(np.median(likeness[told])) > 1 / 3)
+    ratio = (near * moving).sum() / ((far * moving).sum() + 1)
+    comb = ((row - above / 2 - below / 2) * moving)[::2]
+    course = ((after - before)[:-2] + (after - before)[2:])[::2] * moving[::2]
+    return float(ratio), float((comb * course).sum() / np.sqrt((comb**2).sum() * (course**2).sum() + 1))
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #7ac9e61c
 def probe_video(
-    path: str | Path,  # Video file
+    path: str | Path,  # Video file, a folder of pictures, or a pattern of them
 ) -> VideoInfo:  # Size, rotation, rate and the time of every frame
     "Read a clip's packet table; only its first dozen frames are decoded, all where packets are no frames."
+    if files := sequence_files(path):
+        return _sequence_info(path, files)
     if durations := _webp_durations(regular_file(path, "video")):
         return _webp_info(path, durations)
     first = _first_frames(path)
@@ -640,8 +894,14 @@ def probe_video(
     if len(times) > 1:
         fps = float((len(times) - 1) / times[-1])
     size = size[::-1] if turn % 2 else size
+    check_limit("seconds", float(times[-1]) if len(times) else 0, printable(str(path)))
     interlaced = first.marked or first.combed
-    return VideoInfo(size, times, fps, 90 * turn, missing, kind, stamps, keys, interlaced, first.combed)
+    notes = (f"{path} is interlaced: whole frames are made of its fields",) if interlaced else ()
+    if not first.colours.plain:
+        notes += (f"{path}: {first.colours.note}",)
+    return VideoInfo(
+        size, times, fps, 90 * turn, missing, kind, stamps, keys, interlaced, first.combed, first.colours, notes
+    )
 
 
 @dataclass
@@ -653,6 +913,7 @@ class _First:
     stamps: list[int | None]
     marked: bool  # As interlaced
     combed: bool = False
+    colours: Colours = Colours("sdr", "BT.709")
 
 
 def _first_frames(path: str | Path) -> _First:
@@ -664,6 +925,7 @@ def _first_frames(path: str | Path) -> _First:
                 first = _First((frame.width, frame.height), frame.rotation, [], False)
             first.stamps.append(frame.pts)
             first.marked |= frame.interlaced_frame
+            first.colours = stream_colours(stream)
             columns.append(_some_columns(frame))
     if first is None:
         raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
@@ -736,19 +998,21 @@ def _webp_info(path: str | Path, durations: list[float]) -> VideoInfo:
     shown = printable(str(path))
     check_limit("packets", len(durations), shown)
     with _pillow(path) as image:
-        size = image.size
+        size, (_, said) = image.size, _transform_of(image)
     check_limit("frame", size[0] * size[1], shown)
     times, numbers = np.cumsum([0.0, *durations[:-1]]), np.arange(len(durations))
-    fps = (len(times) - 1) / times[-1]
-    return VideoInfo(size, times, float(fps), 0, 0, "webp", numbers, np.array([], int))
+    check_limit("seconds", float(times[-1]), shown)
+    fps, notes = (len(times) - 1) / times[-1], tuple(f"{path} {text}" for text in said)
+    return VideoInfo(size, times, float(fps), 0, 0, "webp", numbers, np.array([], int), notes=notes)
 
 
 def _decode_webp(path: str | Path, _: VideoInfo, wanted: np.ndarray) -> Iterator[np.ndarray]:
     "Frames of ascending numbers of an animated WebP, over white where transparent."
     with _pillow(path) as image:
+        transform, _ = _transform_of(image)
         for number in wanted:
             image.seek(int(number))
-            yield _to_rgb(image)
+            yield _to_rgb(image, transform)
 
 
 @contextmanager
@@ -760,19 +1024,178 @@ def _pillow(path: str | Path) -> Iterator[Image.Image]:
         raise InputError(f"{path} is not a video that can be read: it is truncated or damaged") from error
 
 
+# %% ../../nbs/1_geometry/01_video.ipynb #c0de2331
+_STILLS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".avif", ".jp2", ".heic", ".heif")
+_PATTERN, _SEQUENCE_FPS = re.compile(r"%0?([0-9]*)d|[*?\[]"), 25.0
+
+
+def is_sequence(
+    path: str | Path,  # As a user gave it
+) -> bool:  # Where no file has that name
+    "Whether a name means several pictures: a folder, or a pattern such as f_%04d.png or f_*.png."
+    path = Path(path)
+    try:
+        named = _PATTERN.search(path.name) and path.parent.is_dir() and not os.path.lexists(path)
+        return bool(named) or path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def sequence_files(
+    path: str | Path,  # As a user gave it
+) -> list[Path]:  # In the order of the numbers in their names; none where it is no sequence
+    "Pictures that a folder or a pattern means."
+    path = Path(path)
+    if not is_sequence(path):
+        return []
+    shown, files, means = printable(str(path)), [], _meant_by(path)
+    for file in (path if path.is_dir() else path.parent).iterdir():
+        if file.suffix.lower() in _STILLS and not file.name.startswith(".") and means(file.name):
+            files.append(file)
+            check_limit("packets", len(files), shown)
+    if not files:
+        what = "a folder without pictures" if path.is_dir() else "a pattern that no picture has the name of"
+        raise InputError(f"{shown} is {what}: give a video, or a folder of numbered pictures")
+    return sorted(files, key=_by_numbers)
+
+
+def _by_numbers(file: Path) -> list[str | int]:
+    "What puts f_2.png before f_10.png."
+    return [int(part) if number % 2 else part for number, part in enumerate(re.split("([0-9]+)", file.name))]
+
+
+def _meant_by(path: Path) -> Callable[[str], bool]:
+    "Whether a folder or a pattern means a name."
+    if path.is_dir():
+        return lambda name: True
+    if not (number := re.search("%0?([0-9]*)d", path.name)):
+        return lambda name: fnmatchcase(name, path.name)
+    digits = f"[0-9]{{{min(int(number[1] or 1), 99)},}}"
+    before, after = path.name[: number.start()], path.name[number.end() :]
+    return lambda name: re.fullmatch(re.escape(before) + digits + re.escape(after), name) is not None
+
+
+def clip_digest(
+    path: str | Path,  # Video, picture or sequence
+) -> str:  # 64 hexadecimal digits
+    "SHA-256 of a file, or of the names and contents of a sequence."
+    if files := sequence_files(path):
+        return digest(*(f"{file.name}\n{file_digest(regular_file(file, 'picture'))}\n" for file in files), length=64)
+    return file_digest(regular_file(path, "video"))
+
+
+def _sequence_info(path: str | Path, files: list[Path]) -> VideoInfo:
+    "What `probe_video` says about a sequence of pictures."
+    size, numbers = image_size(files[0]), np.arange(len(files))
+    check_limit("frame", size[0] * size[1], printable(str(files[0])))
+    said = f"{path} is read as a clip of {len(files)} pictures, {_SEQUENCE_FPS:g} per second"
+    times, none = numbers / _SEQUENCE_FPS, np.array([], int)
+    return VideoInfo(size, times, _SEQUENCE_FPS, 0, 0, "pictures", numbers, none, notes=(said,), files=tuple(files))
+
+
+def _decode_pictures(path: str | Path, info: VideoInfo, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    "Pictures of ascending numbers."
+    for number in wanted:
+        pixels, _ = _read_picture(info.files[number], None)
+        if pixels.shape[1::-1] != tuple(info.size):
+            raise InputError(
+                f"{info.files[number]} is {pixels.shape[1]}x{pixels.shape[0]} and the first picture of {path} "
+                f"{info.size[0]}x{info.size[1]}: give pictures of one size"
+            )
+        yield pixels
+
+
+# %% ../../nbs/1_geometry/01_video.ipynb #c0de2321
+def stream_colours(
+    stream: av.VideoStream,  # Whose first frame has been decoded
+) -> Colours:
+    "What a file says of its colours."
+    decoder = stream.codec_context
+    return colours_of(int(decoder.color_trc), int(decoder.color_primaries))
+
+
+def _as_rgb(frame: av.VideoFrame, colours: Colours) -> dict[str, str]:
+    "Format a frame is converted to, 16 bits where its colours must be, and the matrix where it names none."
+    wide = frame.width >= 1280 or frame.height > 576
+    matrix = dict(src_colorspace="ITU709") if frame.colorspace == 2 and wide and not frame.format.is_rgb else {}
+    return dict(matrix, format="rgb24" if colours.plain else "rgb48le")
+
+
+def frame_to_srgb(
+    frame: av.VideoFrame,  # As decoded
+    colours: Colours,  # Of `stream_colours`
+    *,
+    size: tuple[int, int],  # (width, height) wanted, before it is turned
+) -> np.ndarray:  # Shape (H, W, 3), uint8, sRGB
+    "A frame as it is shown, not turned."
+    way = "AREA" if size[0] * size[1] < frame.width * frame.height else "BICUBIC"
+    picture = frame.to_ndarray(width=size[0], height=size[1], interpolation=way, **_as_rgb(frame, colours))
+    return picture if colours.plain else to_srgb(picture, colours)
+
+
+def deinterlaced(
+    frames: Iterator[av.VideoFrame],  # Of `decode_frames`
+    stream: av.VideoStream,  # Their picture track
+    *,
+    combed: bool,  # Take all frames for interlaced, though they are not marked
+) -> Iterator[av.VideoFrame]:  # As many, with the same stamps
+    "Frames, with whole ones made of the fields of those that are interlaced."
+    graph, shape = None, None
+    for frame in frames:
+        kind = (frame.width, frame.height, frame.format.name)
+        if graph is not None and shape != kind:
+            graph.push(None)
+            yield from _pulled(graph, stream)
+            graph = None
+        if graph is None and not (combed or frame.interlaced_frame):
+            yield frame
+            continue
+        if graph is None:
+            graph, shape = _bwdif(kind, stream, "all" if combed else "interlaced"), kind
+        graph.push(frame)
+        yield from _pulled(graph, stream)
+    if graph is not None:
+        graph.push(None)
+        yield from _pulled(graph, stream)
+
+
+def _bwdif(kind: tuple[int, int, str], stream: av.VideoStream, which: str) -> av.filter.Graph:
+    "A filter graph that deinterlaces frames of one kind."
+    graph = av.filter.Graph()
+    facts = dict(zip(("width", "height", "format"), kind, strict=True), time_base=stream.time_base)
+    graph.link_nodes(
+        graph.add_buffer(**facts), graph.add("bwdif", f"mode=send_frame:deint={which}"), graph.add("buffersink")
+    ).configure()
+    return graph
+
+
+def _pulled(graph: av.filter.Graph, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    "Frames that a graph has ready, with stamps in the units of their track."
+    while True:
+        try:
+            frame = graph.pull()
+        except (BlockingIOError, EOFError):
+            return
+        if frame.pts is not None:
+            frame.pts = round(frame.pts * frame.time_base / stream.time_base)
+            frame.time_base = stream.time_base
+        yield frame
+
+
 # %% ../../nbs/1_geometry/01_video.ipynb #0d9e9ad0
 def _decode_av(path: str | Path, info: VideoInfo, wanted: np.ndarray, lead: int | None) -> Iterator[np.ndarray]:
     """Upright frames of ascending numbers, seeking to `lead` key frames before each (None: never); `LookupError` where
     that misses one."""
     frame, position = None, -math.inf
     with open_container(path) as (container, stream):
-        source = decode_frames(container, stream)
+        source = deinterlaced(decode_frames(container, stream), stream, combed=info.combed)
         for number, stamp in zip(wanted, info.stamps[wanted], strict=False):
             if lead is not None and (
                 key := info.keys[max(0, np.searchsorted(info.keys, stamp, side="right") - 1 - lead)]
             ) > max(position, info.keys[0]):
                 container.seek(int(key), stream=stream)
-                source, position = decode_frames(container, stream), -math.inf
+                source = deinterlaced(decode_frames(container, stream), stream, combed=info.combed)
+                position = -math.inf
             while position < stamp and (following := next(source, None)) is not None:
                 frame, position = following, following.pts if len(info.keys) else max(position + 1, 0)
             if lead is not None and position != stamp:
@@ -780,17 +1203,8 @@ def _decode_av(path: str | Path, info: VideoInfo, wanted: np.ndarray, lead: int 
             last = max(0, np.searchsorted(info.stamps, position, side="right") - 1)
             if frame is None or last < number - 2:
                 raise InputError(f"{path} is damaged after {info.times[last]:.2f} s: take a shorter duration")
-            image = frame.to_ndarray(format="rgb24")
-            halved = frame.interlaced_frame or info.combed
-            yield np.rot90(_one_field(image) if halved else image, info.rotation // 90)
-
-
-def _one_field(image: np.ndarray) -> np.ndarray:
-    "The even rows of a frame, and the mean of two for each row between."
-    image, last = image.copy(), (len(image) - 1) // 2 * 2
-    image[1:last:2] = cv2.addWeighted(image[0:last:2], 0.5, image[2 : last + 1 : 2], 0.5, 0)
-    image[last:] = image[last]
-    return image
+            image = frame.to_ndarray(**_as_rgb(frame, info.colours))
+            yield np.rot90(image, info.rotation // 90)
 
 
 _DECORD = """
@@ -811,7 +1225,7 @@ def _decode_decord(path: str | Path, info: VideoInfo, wanted: np.ndarray) -> Ite
     if find_spec("decord") is None:
         raise InputError("reader='decord' needs decord: pip install decord")
     other = InputError(f"decord sees other frames in {path} than there are: leave reader='decord' out")
-    if info.interlaced or not info.kind.startswith(("mov", "matroska")):
+    if info.interlaced or not info.colours.plain or not info.kind.startswith(("mov", "matroska")):
         raise other
     child = subprocess.Popen(
         [sys.executable, "-c", _DECORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -836,13 +1250,15 @@ def _decode_decord(path: str | Path, info: VideoInfo, wanted: np.ndarray) -> Ite
 
 
 # %% ../../nbs/1_geometry/01_video.ipynb #f780dfa6
-def _decoded(path: str | Path, info: VideoInfo, wanted: np.ndarray, reader: str) -> Iterator[np.ndarray]:
-    "Wanted frames: PyAV seeking, and PyAV from the start for those that seeking misses."
+def _decoded(
+    path: str | Path, info: VideoInfo, wanted: np.ndarray, size: tuple[int, int], reader: str
+) -> Iterator[np.ndarray]:
+    "Wanted frames in sRGB: PyAV seeking, and PyAV from the start for those that seeking misses."
     exact = info.kind.startswith(("mov", "matroska"))
     leads = [0 if exact else 3, None] if len(info.keys) else [None]
     ways = [partial(_decode_av, lead=lead) for lead in leads]
-    if info.kind == "webp":
-        ways = [_decode_webp]
+    if info.kind in ("webp", "pictures"):
+        ways = [_decode_webp if info.kind == "webp" else _decode_pictures]
     elif reader == "decord":
         ways = [_decode_decord]
     given = 0
@@ -850,7 +1266,8 @@ def _decoded(path: str | Path, info: VideoInfo, wanted: np.ndarray, reader: str)
         try:
             with closing(way(path, info, wanted[given:])) as frames:
                 for frame in frames:
-                    yield frame
+                    small = resize(frame, size)
+                    yield small if info.colours.plain else to_srgb(small, info.colours)
                     given += 1
             return
         except Exception:
@@ -861,8 +1278,8 @@ def _decoded(path: str | Path, info: VideoInfo, wanted: np.ndarray, reader: str)
 def _decode(path: str | Path, info: VideoInfo, wanted: np.ndarray, size: tuple, reader: str) -> np.ndarray:
     "Wanted frames at a size."
     frames = np.empty((len(wanted), size[1], size[0], 3), np.uint8)
-    for k, frame in enumerate(_decoded(path, info, wanted, reader)):
-        frames[k] = resize(frame, size)
+    for k, frame in enumerate(_decoded(path, info, wanted, size, reader)):
+        frames[k] = frame
     return frames
 
 
@@ -876,7 +1293,8 @@ def _spread(times: np.ndarray, num_frames: int) -> np.ndarray:
 
 # %% ../../nbs/1_geometry/01_video.ipynb #ad8a4251
 def read_video(
-    path: str | Path,  # Video file: anything FFmpeg reads, GIF included, or an animated WebP
+    # Video file: anything FFmpeg reads, GIF included, an animated WebP, a folder of pictures, or a pattern of them
+    path: str | Path,
     # Frames wanted, evenly spaced in time, first and last of the window included; None: all
     num_frames: int | None = None,
     *,
@@ -890,6 +1308,8 @@ def read_video(
         raise InputError(f"the reader must be 'auto', 'av' or 'decord', got {reader!r}")
     info = probe_video(path)
     wanted, size = _select(path, info, num_frames, start, duration, max_side)
+    for text in info.notes:
+        note(text)
     times = info.times[wanted]
     return Video(_decode(path, info, wanted, size, reader), times - times[0], info.fps)
 
@@ -904,13 +1324,31 @@ def read_windows(
     "Read windows of a clip one after another, each frame decoded once."
     info, held = info or probe_video(path), {}
     chosen = [_select(path, info, None, start, length, max_side) for start, length in windows]
-    frames = _decoded(path, info, np.unique(np.concatenate([wanted for wanted, _ in chosen])), "auto")
+    for text in info.notes:
+        note(text)
+    numbers = np.unique(np.concatenate([wanted for wanted, _ in chosen]))
+    frames = _decoded(path, info, numbers, limit_side(info.size, max_side), "auto")
     with closing(frames):
-        for wanted, size in chosen:
+        for wanted, _ in chosen:
             held = {number: frame for number, frame in held.items() if number >= wanted[0]}
             for number in wanted[len(held) :]:
-                held[number] = np.array(resize(next(frames), size))
+                held[number] = np.array(next(frames))
             yield Video(np.stack(list(held.values())), info.times[wanted] - info.times[wanted[0]], info.fps)
+
+
+def iterate_video(
+    path: str | Path,  # Video file
+    *,
+    info: VideoInfo | None = None,  # What `probe_video` says; None: ask it
+    start: float = 0.0,  # Seconds after the clip's first frame
+    end: float = math.inf,  # Seconds after the clip's first frame
+    max_side: int | None = None,  # Longest side in pixels
+) -> Iterator[tuple[float, np.ndarray]]:  # Seconds after the first frame, and the frame (H, W, 3) uint8
+    "All frames of a stretch one by one, none of them held."
+    info = info or probe_video(path)
+    wanted = np.flatnonzero((info.times >= start - 1e-3) & (info.times < end - 1e-3))
+    with closing(_decoded(path, info, wanted, limit_side(info.size, max_side), "auto")) as frames:
+        yield from zip(info.times[wanted].tolist(), frames, strict=True)
 
 
 def _select(

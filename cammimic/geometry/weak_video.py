@@ -12,23 +12,35 @@ __all__ = [
     "even_times",
     "is_video",
     "read_moving_scene",
+    "scene_motion",
+    "scene_frames",
     "read_subject",
 ]
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #e1ab7402
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from cammimic.core import InputError, check_limit
+from cammimic.core import LIMITS, InputError, check_limit
+from cammimic.geometry.completion import complete, extended
 from cammimic.geometry.cuts import refuse_cuts
 from cammimic.geometry.homography import inverted, warp_picture
+from cammimic.geometry.measure import measure_file
 from cammimic.geometry.path import CameraPath, to_pixels
-from cammimic.geometry.robust import choose_estimator, measure_clip
-from cammimic.geometry.video import centre_crop_box, read_image, read_video, to_canvas
+from cammimic.geometry.video import (
+    centre_crop_box,
+    image_size,
+    is_sequence,
+    probe_video,
+    read_image,
+    read_video,
+    to_canvas,
+)
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #c25e3a59
@@ -68,12 +80,17 @@ def _validity(output_to_source: np.ndarray, size: tuple, source_size: tuple) -> 
                 high = np.minimum(high, -rest / slope)
             else:
                 high[rest < 0] = -np.inf
-    columns = np.arange(size[0])
-    return (columns >= low[:, None]) & (columns <= high[:, None])
+    first, last = np.ceil(np.clip(low, 0, size[0])), np.floor(np.clip(high, -1, size[0] - 1))
+    columns = np.arange(size[0], dtype=np.int32)
+    return (columns >= first.astype(np.int32)[:, None]) & (columns <= last.astype(np.int32)[:, None])
 
 
 _BORDERS = dict(
-    black=cv2.BORDER_REPLICATE, reflect=cv2.BORDER_REFLECT, replicate=cv2.BORDER_REPLICATE, inpaint=cv2.BORDER_REPLICATE
+    black=cv2.BORDER_REPLICATE,
+    reflect=cv2.BORDER_REFLECT,
+    replicate=cv2.BORDER_REPLICATE,
+    inpaint=cv2.BORDER_REPLICATE,
+    complete=cv2.BORDER_REFLECT,  # beyond the canvas
 )
 
 
@@ -86,12 +103,125 @@ def _finish(
     frame: np.ndarray, mask: np.ndarray, output_to_source: np.ndarray, border: str, surround: tuple | None
 ) -> np.ndarray:
     "The frame with its invalid pixels blackened or taken from the surround."
-    if border in ("reflect", "replicate") or mask.all():
+    if border in ("reflect", "replicate", "complete") or mask.all():
         return frame
     if surround is None:
         return cv2.copyTo(frame, mask.view(np.uint8), np.zeros_like(frame))
     ground = _warp(surround[0], surround[1] @ output_to_source, (frame.shape[1], frame.shape[0]), border)
     return cv2.copyTo(frame, mask.view(np.uint8), ground)
+
+
+# %% ../../nbs/1_geometry/16_weak_video.ipynb #1d00a003
+_MOST_SHRUNK = 64  # Pixels on one, beyond which pixels are passed over
+
+
+def _mean_of_hats(places: np.ndarray, width: float) -> np.ndarray:
+    "Bilinear interpolation's weights of some places, averaged over an interval about 0, up to a factor."
+    ends = np.clip(np.array([[-width], [width]]) / 2 - places, -1, 1)
+    return np.diff(ends - ends * np.abs(ends) / 2, axis=0)[0]
+
+
+def _averaging(shrink: float, octave: int = 1, blur: float = 1 / 6) -> np.ndarray:
+    "Taps that average so many pixels for a warp of such a blur; `octave` of them are averaged already."
+    if shrink <= 1:
+        return np.ones(1)
+    width, blur = max(shrink / octave, 1.5), blur + (1 - 1 / octave**2) / 4
+    reach = int(np.ceil(width / 2)) + 1
+    places = np.arange(-reach, reach + 1)
+    if blur < 0.249:
+        taps = np.convolve(_mean_of_hats(places, width), [-blur / 2, 1 + blur, -blur / 2], "same")
+    else:  # every look is halfway between pixels, and the mean of two neighbouring taps counts
+        signs = (-1.0) ** places
+        taps = 2 * signs * np.cumsum(signs * _mean_of_hats(places - 0.5, width))
+    taps *= min(1.0, (shrink**2 - 1) / 1.25) / taps.sum()
+    taps[reach] += 1 - taps.sum()
+    taps[0] -= 1e-9  # OpenCV takes taps of which none is negative as multiples of 1/256
+    return taps
+
+
+def _averaged(picture: np.ndarray, shrink: np.ndarray, blur: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "A picture averaged over so many pixels across and down, and the matrix from its pixels to those of the result."
+    across, down = (1 if s <= 8 else 2 ** int(np.ceil(np.log2(s / 8))) for s in shrink)
+    if max(across, down) > 1:
+        rest = -picture.shape[0] % down, -picture.shape[1] % across
+        picture = cv2.copyMakeBorder(picture, 0, rest[0], 0, rest[1], cv2.BORDER_REFLECT)
+        smaller = picture.shape[1] // across, picture.shape[0] // down
+        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+    taps = _averaging(shrink[0], across, blur[0]), _averaging(shrink[1], down, blur[1])
+    matrix = np.array([[1 / across, 0, 0.5 / across - 0.5], [0, 1 / down, 0.5 / down - 0.5], [0, 0, 1]])
+    return cv2.sepFilter2D(picture, -1, *taps, borderType=cv2.BORDER_REFLECT), matrix
+
+
+# %% ../../nbs/1_geometry/16_weak_video.ipynb #1d00a005
+def _local_shrink(output_to_source: np.ndarray, size: tuple, source_size: tuple) -> tuple[np.ndarray, np.ndarray]:
+    "Source pixels on one pixel at points of a frame: their area, shape (N,), and across and down, shape (N, 2)."
+    grids = [
+        np.stack(np.meshgrid(*(np.linspace(0, side - 1, count) for side in sides), [1.0])).reshape(3, -1)
+        for sides, count in ((size, 17), (source_size, 5))
+    ]
+    with np.errstate(all="ignore"):
+        back = inverted(output_to_source) @ grids[1]
+        points = np.hstack([grids[0], back / back[2]])
+        place = output_to_source @ points
+        depth, seen = place[2], place[:2] / place[2]
+        steps = (output_to_source[:2, :2, None] - seen[:, None] * output_to_source[2, :2, None]) / depth
+        middle, far = np.array([size, source_size])[..., None] / 2, np.array(source_size)[:, None]
+        near = (np.abs(points[:2] - middle[0]) <= middle[0]).all(0) & (np.abs(seen - middle[1]) <= far).all(0)
+        area = np.linalg.det(output_to_source) / depth**3
+        shrink = np.sqrt((steps**2).sum(axis=1))
+        near &= (depth > 0) & np.isfinite(area) & np.isfinite(shrink).all(axis=0)
+    return np.clip(area[near], 1 / _MOST_SHRUNK, _MOST_SHRUNK**2), shrink[:, near].T
+
+
+def _shrink_levels(output_to_source: np.ndarray, size: tuple, source_size: tuple) -> list[tuple[float, np.ndarray]]:
+    "Averages that a frame is mixed of: source area on one pixel, and pixels across and down; none if it never shrinks."
+    areas, shrink = _local_shrink(output_to_source, size, source_size)
+    large = shrink.max(axis=1, initial=0) > 1.03
+    if not large.any():
+        return []
+    low, high = areas[large].min() if large.all() else areas[~large].max(), areas[large].max()
+    if high <= 1.2 * low:
+        return [(high, np.clip(shrink[large].mean(axis=0), 1, _MOST_SHRUNK))]
+    steps = np.geomspace(low, high, 1 + int(np.ceil(np.log2(high / low) / 2)))
+    # across and down as powers of the area
+    slope, offset = np.polyfit(np.log(areas), np.log(np.maximum(shrink, 1e-6)), 1)
+    levels = [np.clip(np.exp(slope * np.log(area) + offset), 1, _MOST_SHRUNK) for area in steps]
+    return list(zip(steps, levels if large.all() else [np.ones(2), *levels[1:]], strict=True))
+
+
+def _warp_averaged(picture: np.ndarray, output_to_source: np.ndarray, size: tuple, border: str) -> np.ndarray:
+    "Bilinear warp of the picture averaged where it shrinks; a plain one where it does not."
+    levels = _shrink_levels(output_to_source, size, picture.shape[1::-1])
+    if not levels:
+        return _warp(picture, output_to_source, size, border)
+    frame, area = None, None
+    blur = np.full(2, 1 / 6) if len(levels) > 1 else _interpolation_blur(output_to_source, size)
+    for number, (level, shrink) in enumerate(levels):
+        averaged, to_averaged = _averaged(picture, shrink, blur)
+        warped = _warp(averaged, to_averaged @ output_to_source, size, border)
+        if number:
+            area = _area_of_pixels(output_to_source, size) if area is None else area
+            lower = levels[number - 1][0]
+            share = np.clip((area - np.float32(lower)) / np.float32(level - lower), 0, 1)
+            warped = cv2.blendLinear(frame, warped, 1 - share, share)
+        frame = warped
+    return frame
+
+
+def _interpolation_blur(output_to_source: np.ndarray, size: tuple) -> np.ndarray:
+    "Mean variance that bilinear interpolation adds across and down, along the middle row and column."
+    lines = [np.stack([np.arange(size[0]), np.full(size[0], size[1] // 2), np.ones(size[0])])]
+    lines.append(np.stack([np.full(size[1], size[0] // 2), np.arange(size[1]), np.ones(size[1])]))
+    places = [output_to_source @ line for line in lines]
+    parts = [np.mod(place[axis] / place[2], 1) for axis, place in enumerate(places)]
+    return np.nan_to_num([np.mean(part * (1 - part)) for part in parts], nan=1 / 6)
+
+
+def _area_of_pixels(output_to_source: np.ndarray, size: tuple) -> np.ndarray:
+    "Source area that each pixel of a frame looks at, shape (H, W), float32."
+    across, down, ahead = output_to_source[2]
+    depth = np.add.outer(down * np.arange(size[1]) + ahead, across * np.arange(size[0])).astype(np.float32)
+    return np.float32(np.linalg.det(output_to_source)) / np.maximum(depth, np.float32(1e-6)) ** 3
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #9c47cba7
@@ -105,30 +235,34 @@ def iterate_weak_video(
     subject: np.ndarray | None = None,
     # (width, height) of the frames; the photograph is centre-cropped to its aspect; None: its own
     size: tuple | None = None,
-    border: str = "black",  # 'black', 'reflect', 'replicate' or 'inpaint'
+    border: str = "reflect",  # 'black', 'reflect', 'replicate', 'inpaint' or 'complete'
     anchor: str | int = "first",  # Frame that shows the photograph unmoved: 'first', 'middle', 'last' or its number
     fit: bool = False,  # True: begin from the largest crop that keeps the whole path inside the photograph
+    window: np.ndarray | None = None,  # The crop to begin from in place of that, of `fit_window`, shape (3, 3)
     composition: str = "compose",  # 'compose': one warp a frame; 'sequential': warp upon warp, as the paper writes it
+    prefilter: bool = True,  # Average where the picture shrinks, in 'compose'; False: pass pixels over
     # Frame (H, W, 3) uint8 and mask (H, W) bool, True where it shows the photograph
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     "The frames of the weak video one by one, each with its validity mask."
+    fit = fit or window is not None
     check_options(border, fit, composition)
     _check_scene(image, path, own, subject, fit, composition == "sequential")
     moving, have = image.ndim == 4, image.shape[-2:-4:-1]
     size = tuple(int(s) for s in size or have)
     path = path.to_aspect(size[0] / size[1])
     if subject is not None:
-        return _around_subject(image, subject, path, size=size, border=border, anchor=anchor)
-    crop = fit_window(path, size[0] / size[1], anchor=anchor) if fit else np.eye(3)
+        return _around_subject(image, subject, path, size=size, border=border, anchor=anchor, prefilter=prefilter)
+    if window is None:
+        window = fit_window(path, size[0] / size[1], anchor=anchor) if fit else np.eye(3)
     box = centre_crop_box(have, size[0] / size[1])
     source = to_canvas(
         image,
         tuple(
-            min(of, int(np.ceil(want / crop[0, 0]))) if fit else want for of, want in zip(box[2:], size, strict=False)
+            min(of, int(np.ceil(want / window[0, 0]))) if fit else want for of, want in zip(box[2:], size, strict=False)
         ),
     )
     inner = source.shape[-2:-4:-1]
-    maps = _output_to_source(path, size, inner, anchor, crop)
+    maps = _output_to_source(path, size, inner, anchor, window)
     if own is not None:
         maps = to_pixels(own.to_aspect(size[0] / size[1]).cumulative(anchor), inner) @ maps
     maps = _before_camera(maps)
@@ -142,7 +276,10 @@ def iterate_weak_video(
     )
     if composition == "sequential":
         return _sequential(source, maps, border, surrounds[0])
-    return _composed(sources, maps, size, border, surrounds)
+    warp = _warp_averaged if prefilter else _warp
+    if border == "complete":
+        return _on_canvas(source, maps, size, warp)
+    return _composed(sources, maps, size, border, surrounds, warp)
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #aa00c0de
@@ -189,15 +326,19 @@ def check_options(
         raise InputError(f"unknown border {border!r}; known: {', '.join(_BORDERS)}")
     if composition not in ("compose", "sequential"):
         raise InputError(f"unknown composition {composition!r}; known: compose, sequential")
+    if border == "complete" and composition == "sequential":
+        raise InputError("a completed border needs the composition compose")
     if fit and composition == "sequential":
         raise InputError("fit needs the composition compose: pixels lost on the way cannot come back")
 
 
-def _composed(sources: list, maps: np.ndarray, size: tuple, border: str, surrounds: list) -> Iterator[tuple]:
+def _composed(
+    sources: list, maps: np.ndarray, size: tuple, border: str, surrounds: list, warp: Callable
+) -> Iterator[tuple]:
     "Every frame straight from its source."
     for source, output_to_source, surround in zip(sources, maps, surrounds, strict=False):
         mask = _validity(output_to_source, size, source.shape[1::-1])
-        yield _finish(_warp(source, output_to_source, size, border), mask, output_to_source, border, surround), mask
+        yield _finish(warp(source, output_to_source, size, border), mask, output_to_source, border, surround), mask
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #327efd7e
@@ -220,10 +361,12 @@ def weak_video(
     own: CameraPath | None = None,  # Motion of a moving scene's own camera, which is taken out
     subject: np.ndarray | None = None,  # True on what stays where it is, shape (H, W)
     size: tuple | None = None,  # (width, height) of the frames; None: the photograph's own
-    border: str = "black",  # 'black', 'reflect', 'replicate' or 'inpaint'
+    border: str = "reflect",  # 'black', 'reflect', 'replicate', 'inpaint' or 'complete'
     anchor: str | int = "first",  # Frame that shows the photograph unmoved
     fit: bool = False,  # True: crop so that the whole path stays inside the photograph
+    window: np.ndarray | None = None,  # The crop in place of that, of `fit_window`, shape (3, 3)
     composition: str = "compose",  # 'compose' or 'sequential'
+    prefilter: bool = True,  # Average where the picture shrinks; False: pass pixels over
     # Warped this many times larger, then averaged down: sharper where frames are much smaller than the photograph
     supersample: int = 1,
 ) -> WeakVideo:  # All frames with their masks
@@ -242,7 +385,9 @@ def weak_video(
         border=border,
         anchor=anchor,
         fit=fit,
+        window=window,
         composition=composition,
+        prefilter=prefilter,
     )
     pairs = [
         (cv2.resize(frame, size, interpolation=cv2.INTER_AREA), mask.reshape(size[1], k, size[0], k).all((1, 3)))
@@ -254,14 +399,19 @@ def weak_video(
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #aa0f8028
-def _surround(source: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarray, np.ndarray]:
-    "Small inpainted picture around the source, and the matrix from source pixels to its pixels."
-    height, width = source.shape[:2]
+def _seen_box(maps: np.ndarray, size: tuple, source_size: tuple) -> tuple[np.ndarray, np.ndarray]:
+    "Lowest and highest x and y of the source that any frame looks at, at most one and a half sources beyond it."
     corners = np.array([[x, y, 1] for x in (-0.5, size[0] - 0.5) for y in (-0.5, size[1] - 0.5)])
     seen = corners @ maps.transpose(0, 2, 1)
     seen = (seen[..., :2] / np.maximum(seen[..., 2:], 1e-3)).reshape(-1, 2)
-    far = 1.5 * np.array([width, height])
-    low, high = np.clip(seen.min(axis=0), -far, 0), np.clip(seen.max(axis=0), (width, height), far + (width, height))
+    whole = np.array(source_size)
+    return np.clip(seen.min(axis=0), -1.5 * whole, 0), np.clip(seen.max(axis=0), whole, 2.5 * whole)
+
+
+def _surround(source: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarray, np.ndarray]:
+    "Small inpainted picture around the source, and the matrix from source pixels to its pixels."
+    height, width = source.shape[:2]
+    low, high = _seen_box(maps, size, (width, height))
     scale = min(1.0, 320 / (high - low).max())
     inner = [max(1, round(s * scale)) for s in (width, height)]
     across, down = inner[0] / width, inner[1] / height
@@ -276,6 +426,40 @@ def _surround(source: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.nda
     hole[top : top + inner[1], left : left + inner[0]] = 0
     matrix = np.array([[across, 0, (across - 1) / 2 + left], [0, down, (down - 1) / 2 + top], [0, 0, 1]])
     return cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA), matrix
+
+
+# %% ../../nbs/1_geometry/16_weak_video.ipynb #c0a11e01
+_MOST_CANVAS = 36_000_000  # Pixels of a canvas; a larger one is completed smaller
+
+
+def _on_canvas(source: np.ndarray, maps: np.ndarray, size: tuple, warp: Callable) -> Iterator[tuple]:
+    "Frames filmed over one canvas that continues the picture; of a moving scene, its anchor frame."
+    moving = source.ndim == 4
+    still = source[int(np.abs(maps - np.eye(3)).sum(axis=(1, 2)).argmin())] if moving else source
+    canvas, to_canvas_pixels = _canvas(still, maps, size)
+    same = not moving and np.array_equal(to_canvas_pixels[:2, :2], np.eye(2))
+    for k, output_to_source in enumerate(maps):
+        mask = _validity(output_to_source, size, still.shape[1::-1])
+        frame = warp(canvas, to_canvas_pixels @ output_to_source, size, "complete")
+        if not same:
+            inside = warp(source[k] if moving else source, output_to_source, size, "replicate")
+            frame = cv2.copyTo(inside, mask.view(np.uint8), frame)
+        yield frame, mask
+
+
+def _canvas(still: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarray, np.ndarray]:
+    "The picture continued to wherever a frame looks, and the matrix from its pixels to the canvas's."
+    whole = np.array(still.shape[1::-1])
+    low, high = _seen_box(maps, size, whole)
+    before, after = np.ceil(-low - 0.5).clip(0), np.ceil(high - whole).clip(0)
+    shrink = max(1.0, math.sqrt(np.prod(before + whole + after) / _MOST_CANVAS))
+    inner = np.maximum(1, np.round(whole / shrink)).astype(int)
+    before, after = (np.ceil(v * inner / whole).astype(int) for v in (before, after))
+    if shrink > 1:
+        still = cv2.resize(still, tuple(inner.tolist()), interpolation=cv2.INTER_AREA)
+    (across, down), (left, top) = inner / whole, before
+    matrix = np.array([[across, 0, (across - 1) / 2 + left], [0, down, (down - 1) / 2 + top], [0, 0, 1]])
+    return extended(still, (int(left), int(top), int(after[0]), int(after[1]))), matrix
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #058ef867
@@ -333,36 +517,72 @@ def even_times(
 
 
 def is_video(
-    path: str | Path,  # A file
-) -> bool:  # Whether its name is that of a video
+    path: str | Path,  # A file, a folder of pictures, or a pattern of them
+) -> bool:  # Whether its name is that of a video, or means several pictures
     "Whether a scene moves."
-    return Path(path).suffix.lower() in (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+    endings = ".mp4 .mov .m4v .webm .mkv .avi .mpg .mpeg .ts .mts .m2ts .3gp .ogv .mxf .flv".split()
+    return Path(path).suffix.lower() in endings or is_sequence(path)
 
 
 def read_moving_scene(
     path: str | Path,  # Video file without cuts
     num_frames: int,  # Frames, evenly spaced
     *,
+    duration: float | None = None,  # Seconds of it; None: to its end
     max_side: int = 1440,  # Longest side in pixels
     measure: bool = True,  # Measure how its own camera moves
     steady: bool = False,  # It is to be taken out: refuse what cannot be measured
 ) -> tuple[np.ndarray, CameraPath | None]:  # Frames (F, H, W, 3) uint8, and the motion of its own camera
     "A scene that moves."
-    refuse_cuts(path)
-    video = read_video(path, num_frames, max_side=max_side)
+    refuse_cuts(path, duration=duration)
+    video = read_video(path, num_frames, duration=duration, max_side=max_side)
     if not measure:
         return video.frames, None
-    measured = measure_clip(video.frames, estimator=choose_estimator("auto", video.size[0]))
-    if steady and measured.verdict.level == "unusable":
+    return video.frames, even_times(scene_motion(path, video.times, duration=duration, steady=steady))
+
+
+def scene_motion(
+    path: str | Path,  # Video file without cuts
+    times: np.ndarray,  # Seconds, ascending from 0
+    *,
+    duration: float | None = None,  # Seconds of it that are measured; None: to its end
+    steady: bool = False,  # It is to be taken out: refuse what cannot be measured
+) -> CameraPath:  # At those times
+    "How the camera of a moving scene moves by itself."
+    found = measure_file(path, duration=duration).path
+    if steady and found.verdict.level == "unusable":
         raise InputError(
-            f"the camera of {path} cannot be measured: {'; '.join(measured.verdict.reasons)}; leave its motion in"
+            f"the camera of {path} cannot be measured: {'; '.join(found.verdict.reasons)}; leave its motion in"
         )
-    return video.frames, even_times(measured.path(video.times))
+    return found.resample(times=np.asarray(times) + found.times[0], hold=True)
+
+
+def scene_frames(
+    path: str | Path,  # Video file
+    times: np.ndarray,  # Seconds, ascending from 0
+    *,
+    max_side: int = 1440,  # Longest side in pixels; less where so many frames could not be held
+) -> np.ndarray:  # Shape (F, H, W, 3), uint8
+    "What a moving scene shows at some times: it goes on at its own speed, whatever the rate."
+    info, count = probe_video(path), len(times)
+    window = float(times[-1]) + 0.5 / info.fps
+    there = int((info.times < window).sum())
+    side = math.sqrt(0.9 * LIMITS["held"].most / max(count, there) / math.prod(info.size)) * max(info.size)
+    video = read_video(path, min(count, there), duration=window, max_side=max(16, min(max_side, int(side))))
+    shown = np.searchsorted(video.times, np.asarray(times) + 0.5 / info.fps, side="right") - 1
+    return video.frames[np.clip(shown, 0, video.num_frames - 1)]
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #aa00c0d3
 def _around_subject(
-    image: np.ndarray, subject: np.ndarray, path: CameraPath, *, size: tuple, border: str, anchor: str | int
+    image: np.ndarray,
+    subject: np.ndarray,
+    path: CameraPath,
+    *,
+    size: tuple,
+    border: str,
+    anchor: str | int,
+    **how: bool,
 ) -> Iterator[tuple]:
     "Everything but the subject moves."
     cover = cv2.dilate(subject.view(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, subject.shape[1] // 200))
@@ -375,10 +595,16 @@ def _around_subject(
         image.shape[1::-1],
         interpolation=cv2.INTER_LINEAR,
     )
-    hidden = np.zeros_like(image) if border == "black" else guess
+    if border == "complete":
+        hidden = complete(image, cover == 0)
+    else:
+        hidden = np.zeros_like(image) if border == "black" else guess
+    behind, uncovered = np.where(cover[..., None] > 0, hidden, image), 255 * (1 - cover)[..., None].repeat(3, axis=2)
     layers = [
-        iterate_weak_video(layer, path, size=size, border=border, anchor=anchor)
-        for layer in (np.where(cover[..., None] > 0, hidden, image), 255 * (1 - cover)[..., None].repeat(3, axis=2))
+        iterate_weak_video(behind, path, size=size, border=border, anchor=anchor, **how),
+        iterate_weak_video(
+            uncovered, path, size=size, border="reflect" if border == "complete" else border, anchor=anchor, **how
+        ),
     ]
     front, share = (
         to_canvas(image, size),
@@ -398,10 +624,10 @@ def read_subject(
     size: tuple,  # (width, height) of the photograph
 ) -> np.ndarray:  # True on the subject, shape (height, width)
     "The mask of a subject."
-    mask = read_image(path)
-    if abs(mask.shape[1] * size[1] / (mask.shape[0] * size[0]) - 1) > 0.02:
+    width, height = image_size(path)
+    if abs(width * size[1] / (height * size[0]) - 1) > 0.02:
         raise InputError(
-            f"the mask {path} is {mask.shape[1]}x{mask.shape[0]}, another shape than the {size[0]}x{size[1]} of its "
-            "picture"
+            f"the mask {path} is {width}x{height}, another shape than the {size[0]}x{size[1]} of its picture"
         )
+    mask = read_image(path)
     return cv2.resize(mask, size, interpolation=cv2.INTER_AREA).mean(axis=2) > 127

@@ -75,7 +75,7 @@ def aligned_ssim(
         path = path.resample(len(frames))
     values = np.full(len(frames), np.nan)
     for k, (weak, mask) in enumerate(
-        iterate_weak_video(image, path, size=(frames.shape[2], frames.shape[1]), anchor=anchor)
+        iterate_weak_video(image, path, size=(frames.shape[2], frames.shape[1]), anchor=anchor, prefilter=False)
     ):
         inside = (
             cv2.erode(mask.astype(np.uint8), np.ones(_WINDOW, np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)

@@ -39,6 +39,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
+from cammimic.command import console
 from cammimic.core import InputError, atomic_path, show, to_json
 from cammimic.geometry.dense import estimate_homographies
 from cammimic.geometry.path import CameraPath, to_normalised
@@ -631,7 +632,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True, help=text)
     parser.add_argument("--clips", help="folder with the real clips; without it they are left out")
     cv2.setNumThreads(1)
-    run_colmap_study(**vars(parser.parse_args()), progress=lambda line: print(line, flush=True))
+    with console():
+        run_colmap_study(**vars(parser.parse_args()), progress=lambda line: print(line, flush=True))
 
 
 # %% ../../nbs/2_metrics/06_colmap.ipynb #a377ce93

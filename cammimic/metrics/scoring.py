@@ -40,6 +40,7 @@ from cammimic.core import (
     check_limit,
     check_output,
     csv_cell,
+    delimiter_of,
     digest,
     file_digest,
     printable,
@@ -305,7 +306,7 @@ def _is_composed(path: str | Path) -> bool:
     "Whether a video says of itself that a picture's own pixels were laid over what a model made."
     try:
         with open_container(path) as (container, _):
-            return "compositeWithTrained" in container.metadata.get("comment", "")
+            return "digitalsourcetype/composite" in container.metadata.get("comment", "")
     except InputError:
         return False  # an animated WebP is read in another way, and says nothing of itself
 
@@ -342,7 +343,7 @@ SCORES = (
 
 
 def _read_table(path: str | Path, *, torn: bool = False) -> list:
-    "Rows of a CSV file with the number of their last line; `torn`: what was cut off at the end is left out."
+    "Rows of a table with the number of their last line; `torn`: one with commas, whose end may be cut off."
     check_limit("table", regular_file(path, "table").stat().st_size, printable(str(path)))
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -350,7 +351,9 @@ def _read_table(path: str | Path, *, torn: bool = False) -> list:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8: save it as CSV (UTF-8)") from error
-    reader, lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1] if torn else text, newline=""), strict=True), []
+    text = text[: text.rfind("\n") + 1] if torn else text
+    delimiter = "," if torn else delimiter_of(text)
+    reader, lines = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter), []
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -364,7 +367,7 @@ def _read_table(path: str | Path, *, torn: bool = False) -> list:
 
 
 def read_pairs(
-    path: str | Path,  # Table of pairs, CSV
+    path: str | Path,  # Table of pairs: CSV with commas, semicolons or tabs
 ) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:  # Columns, and each row with the number of its line
     "Read and check a table of pairs."
     (_, header), *lines = _read_table(path)
@@ -375,7 +378,7 @@ def read_pairs(
 
     for name in FIELDS[:2]:
         if name not in columns:
-            refuse(f"there is no column {name}, only {', '.join(columns)[:200]}; columns are separated by commas")
+            refuse(f"there is no column {name}, only {', '.join(columns)[:200]}; give commas, semicolons or tabs")
     for k, name in enumerate(columns, 1):
         if columns.count(name) > 1:
             refuse(f"two columns are named {name[:200]!r}")
@@ -387,8 +390,8 @@ def read_pairs(
     for line, cells in lines:
         if len(cells) > len(columns):
             raise InputError(
-                f"{path}, line {line}: {len(cells)} fields, but {len(columns)} columns; put a field with commas in "
-                "quotes"
+                f"{path}, line {line}: {len(cells)} fields, but {len(columns)} columns; put a field that holds "
+                "what separates columns in quotes"
             )
         rows.append((line, {**dict.fromkeys(columns, ""), **dict(zip(columns, map(str.strip, cells), strict=False))}))
     if not rows:
@@ -433,7 +436,7 @@ def _finished(output: Path, rows: list) -> dict[str, dict]:
         raise InputError(f"{output} exists and is not a table of scores; choose another output")
     found = [dict(zip(columns, cells, strict=False)) for _, cells in lines[1:] if len(cells) == len(columns)]
     wanted = {_written(row) for _, row in rows}
-    strange = [row for row in found if not row["error"] and _written(row) not in wanted]
+    strange = [row for row in found if not row["error"] and tuple(row.get(name, "") for name in FIELDS) not in wanted]
     if strange:
         raise InputError(
             f"{output} has scores of {len(strange)} pairs that are not in this table, such as "

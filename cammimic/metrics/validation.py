@@ -40,7 +40,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cammimic.core import InputError, atomic_path
+from cammimic.command import console
+from cammimic.core import InputError, atomic_path, printable
 from cammimic.geometry.cuts import CutError
 from cammimic.geometry.hard_cases import HARD_CASES, render_case
 from cammimic.geometry.homography import corner_error, detect_features, estimate_pair, sift_ransac
@@ -640,30 +641,35 @@ def main(
     parser.add_argument("--clips", type=int, default=_CLIPS, help="clips in a cell (40: 600 pairs)")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--shared", default="", help="folder with videos and homography_gt")
-    values = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        for preset in values.presets:
+    with console():
+        values = parser.parse_args(arguments)
+        try:
+            for preset in values.presets:
+                _run_and_tell(preset, values)
+        except InputError as error:
+            print(f"cammimic.metrics.validation: {printable(str(error))}", file=sys.stderr)
+            sys.exit(2)
 
-            def say(done, total, preset=preset):
-                return print(
-                    f"\r{preset}: {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True
-                )
 
-            if preset == "time":
-                time_estimators(values.output, photos=values.photos)
-            else:
-                run_preset(
-                    preset,
-                    values.output,
-                    photos=values.photos,
-                    clips=values.clips,
-                    workers=values.jobs,
-                    shared=values.shared,
-                    progress=say,
-                )
-    except InputError as error:
-        sys.exit(f"cammimic.metrics.validation: {error}")
+def _run_and_tell(preset: str, values: argparse.Namespace) -> None:
+    "Run a preset, and say how far it is."
+    if preset == "time":
+        time_estimators(values.output, photos=values.photos)
+        return
+
+    def say(done, total):
+        print(f"\r{preset}: {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+    run_preset(
+        preset,
+        values.output,
+        photos=values.photos,
+        clips=values.clips,
+        workers=values.jobs,
+        shared=values.shared,
+        progress=say,
+    )
 
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #f5852672

@@ -12,11 +12,14 @@ __all__ = [
     "architecture",
     "steps_of",
     "estimate",
+    "Gpu",
+    "gpu_named",
     "seconds_on",
     "command",
 ]
 
 # %% ../../nbs/3_model/11_cost.ipynb #2d65d202
+import re
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -33,11 +36,11 @@ from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sd
 from torch.utils.weak import WeakIdKeyDictionary
 
 from cammimic.command import backbone_option, json_option, report
-from cammimic.core import InputError, check_limit, printable
+from cammimic.core import InputError, check_limit, printable, quoted
 from cammimic.model.backbone import Backbone
-from cammimic.model.embedded import load_embedded
+from cammimic.model.embedded import PatchAutoencoder, load_embedded
 from cammimic.model.families import MOTION_MODULES, ONE_ATTENTION, MotionModuleBackbone, WanBackbone, make_efficient
-from cammimic.model.loading import read_config, read_pipeline
+from cammimic.model.loading import explained, read_config, read_pipeline, try_out
 from cammimic.model.lora import adapter_parameters, add_lora, merged_adapter, set_adapters
 from cammimic.model.stored import check_model_folder, read_model_defaults
 
@@ -178,7 +181,7 @@ _FAMILY = dict(
 # Classes that are built from a stranger's settings, and no others
 _KNOWN = {
     "unet": tuple(_FAMILY),
-    "vae": ("AutoencoderKL", "AutoencoderKLWan"),
+    "vae": ("AutoencoderKL", "AutoencoderKLWan", "PatchAutoencoder"),
     "text_encoder": ("CLIPTextModel", "UMT5EncoderModel"),
 }
 
@@ -208,8 +211,8 @@ def _built(kind: str, config: dict) -> torch.nn.Module:
     import diffusers
     import transformers
 
-    if hasattr(diffusers, kind):
-        made = getattr(diffusers, kind)
+    if kind == PatchAutoencoder.__name__ or hasattr(diffusers, kind):
+        made = PatchAutoencoder if kind == PatchAutoencoder.__name__ else getattr(diffusers, kind)
         return made.from_config(config) if "_class_name" in config else made(**config)
     made = getattr(transformers, kind)
     return made(made.config_class(**{key: value for key, value in config.items() if key != "architectures"}))
@@ -229,30 +232,28 @@ def architecture(
             torch.nn.Module.to(part, "meta", torch_dtype)
         return found
     known = PUBLISHED[name] if name in PUBLISHED else _configs(name)
-    try:
-        with torch.device("meta"):
-            parts = {role: _built(kind, config) for role, (kind, config) in known.items()}
-    except Exception as error:
-        said = printable(str(error).partition("\n")[0])[:160]
-        raise InputError(f"{name} has settings of which no model can be made: {said}") from error
+    with explained(name), torch.device("meta"):
+        parts = {role: _built(kind, config) for role, (kind, config) in known.items()}
     family = _FAMILY.get(type(parts["unet"]).__name__)
     if family is None:
         raise InputError(f"{name} has a {type(parts['unet']).__name__}, and cammimic knows {', '.join(_FAMILY)}")
     own = read_model_defaults(name)
-    scheduler = diffusers.DDIMScheduler()
+    found = family[0](
+        name,
+        **parts,
+        tokenizer=None,
+        scheduler=diffusers.DDIMScheduler(),
+        **family[1] | {key: value for key, value in own.items() if hasattr(family[0], key) or key == "sampling"},
+    )
+    if name not in PUBLISHED:
+        try_out(found, name)
     for role, part in parts.items():
         for tensor in (
             *part.parameters(),
             *(() if family[0] is WanBackbone else (b for b in part.buffers() if b.is_floating_point())),
         ):
             tensor.data = tensor.data.to(torch.float32 if role == "vae" and family[0] is WanBackbone else torch_dtype)
-    return family[0](
-        name,
-        **parts,
-        tokenizer=None,
-        scheduler=scheduler,
-        **family[1] | {key: value for key, value in own.items() if hasattr(family[0], key) or key == "sampling"},
-    )
+    return found
 
 
 # %% ../../nbs/3_model/11_cost.ipynb #aa482610
@@ -418,30 +419,109 @@ def estimate(
 
 
 # %% ../../nbs/3_model/11_cost.ipynb #a30bf4b7
-# Memory in GB, and TFLOP/s of a dense product in half precision, by their makers
-GPUS = {
-    "H100": (80, 989.0),
-    "A100 80GB": (80, 312.0),
-    "A100": (40, 312.0),
-    "L40S": (48, 362.0),
-    "RTX 4090": (24, 165.0),
-    "RTX 3090": (24, 71.0),
-    "L4": (24, 121.0),
-    "T4": (16, 65.0),
+# Memory in GB, and TFLOP/s of a dense product in half precision that is summed in float32, by their makers
+GPUS: dict[str, tuple[float, float]] = {
+    **{"RTX 5090": (32, 210), "RTX 5080": (16, 113), "RTX 5070 Ti": (16, 88), "RTX 5070": (12, 62)},
+    **{"RTX 5060 Ti": (8, 47), "RTX 5060": (8, 38), "RTX 5050": (8, 26)},
+    **{"RTX 4090": (24, 165), "RTX 4080 Super": (16, 104), "RTX 4080": (16, 98), "RTX 4070 Ti Super": (16, 88)},
+    **{"RTX 4070 Ti": (12, 80), "RTX 4070 Super": (12, 71), "RTX 4070": (12, 58), "RTX 4060 Ti": (8, 44)},
+    **{"RTX 4060": (8, 30), "RTX 3090 Ti": (24, 80), "RTX 3090": (24, 71), "RTX 3080 Ti": (12, 68)},
+    **{"RTX 3080": (10, 60), "RTX 3070 Ti": (8, 43), "RTX 3070": (8, 41), "RTX 3060 Ti": (8, 32)},
+    **{"RTX 3060": (12, 26), "RTX 3050": (8, 18), "RTX 2080 Ti": (11, 57), "RTX 2080 Super": (8, 45)},
+    **{"RTX 2080": (8, 42), "RTX 2070 Super": (8, 36), "RTX 2070": (8, 32), "RTX 2060 Super": (8, 29)},
+    **{"RTX 2060": (6, 26), "Titan RTX": (24, 65), "Titan V": (12, 110), "RTX PRO 6000": (96, 503)},
+    **{"RTX 6000 Ada": (48, 364), "RTX 5000 Ada": (32, 261), "RTX 4500 Ada": (24, 158), "RTX 4000 Ada": (20, 107)},
+    **{"RTX A6000": (48, 155), "RTX A5000": (24, 111), "RTX A4000": (16, 77), "Quadro RTX 8000": (48, 130)},
+    **{"B200": (180, 2250), "H200": (141, 989), "H100 NVL": (94, 835), "H100": (80, 989), "H20": (96, 148)},
+    **{"A100": (40, 312), "A800": (80, 312), "A40": (48, 150), "A30": (24, 165), "A10": (24, 125)},
+    **{"A10G": (24, 70), "A2": (16, 18), "L40S": (48, 362), "L40": (48, 181), "L4": (24, 121)},
+    **{"V100": (16, 125), "T4": (16, 65), "P100": (16, 19), "MI325X": (256, 1307), "MI300X": (192, 1307)},
+    **{"MI250X": (128, 383), "MI250": (128, 362), "MI210": (64, 181), "RX 7900 XTX": (24, 123)},
+    **{"RX 7900 XT": (20, 103)},
 }
+# Memory in GB of the chips in laptops, which share a card's name and have less of everything
+_LAPTOPS = {
+    **{"RTX 5090": 24, "RTX 5080": 16, "RTX 5070 Ti": 12, "RTX 5070": 8, "RTX 5060": 8, "RTX 5050": 8},
+    **{"RTX 4090": 16, "RTX 4080": 12, "RTX 4070": 8, "RTX 4060": 8, "RTX 3080 Ti": 16, "RTX 3080": 8},
+    **{"RTX 3070 Ti": 8, "RTX 3070": 8, "RTX 3060": 6, "RTX 3050": 4, "RTX 2080": 8, "RTX 2070": 8, "RTX 2060": 6},
+}
+_LAPTOP_SPEED = 0.6  # Of the card of that name; more or less, as the laptop cools it
 # Share of that which each phase reached on an H100
 _REACHED = dict(text=0.1, encoding=0.065, motion=0.075, scene=0.01, sampling=0.13, decoding=0.085)
 
 
+@dataclass(frozen=True)
+class Gpu:
+    "A GPU, or the size of its memory alone."
+
+    name: str  # As in `GPUS`, with laptop behind it where it is in one; empty: only the memory is known
+    gigabytes: float  # Memory
+    tflops: float | None  # Dense products in half precision, 10^12 a second; None: not known
+
+    @property
+    def shown(self) -> str:
+        "For a sentence."
+        return ", ".join(filter(None, (self.name, f"{self.gigabytes:g} GB")))
+
+
+_MEMORY = re.compile(r"(?<![\w.,-])(\d{1,6}(?:[.,]\d{1,3})?)\s*([tgm])(?:i?b)?(?!\w)|(?<=\w-)(\d{1,6})(g)b(?!\w)", re.I)
+_SAID_BESIDE = re.compile(  # By drivers and shops, and no part of the name
+    r"nvidia|geforce|tesla|amd|radeon|instinct|gpu|graphics|generation|blackwell|edition|workstation|server|founders|"
+    r"sxm\d?|pcie?|hbm\d?e?|vram|memory"
+)
+_IN_LAPTOPS = ("laptop", "notebook", "mobile", "max")
+
+
+def _key(name: str) -> str:
+    "A name without spaces and capitals, and without the letters of its family."
+    return re.sub(r"[^a-z0-9]|rtx|quadro", "", name.lower())
+
+
+_BY_KEY = {_key(name): name for name in GPUS}
+
+
+def gpu_named(
+    text: str,  # A name as shops or drivers write it, or the size of a memory: RTX 4060, A100-SXM4-80GB, 8GB, 24564MiB
+) -> Gpu:  # `InputError` where it is neither
+    "What is known of a GPU."
+    stated = _MEMORY.search(text)
+    gigabytes = _gigabytes(stated, text) if stated else None
+    words = re.findall(r"[a-z0-9]+", (text[: stated.start()] + text[stated.end() :] if stated else text).lower())
+    words = [word for word in words if not _SAID_BESIDE.fullmatch(word)]
+    in_laptop = any(word in _IN_LAPTOPS for word in words)
+    name = _BY_KEY.get(_key("".join(word for word in words if word not in (*_IN_LAPTOPS, "q"))))
+    if name is not None and in_laptop and name in _LAPTOPS:
+        speed = _LAPTOP_SPEED * GPUS[name][1]
+        return Gpu(f"{name} laptop", gigabytes or _LAPTOPS[name], speed)
+    if name is not None and not in_laptop:
+        return Gpu(name, gigabytes or GPUS[name][0], GPUS[name][1])
+    if gigabytes is None:
+        raise InputError(
+            f"the GPU {quoted(text)} is none of those known; give the size of its memory, such as 12GB, or a name "
+            "such as RTX 4060, T4, A100 or MI300X"
+        )
+    return Gpu("", gigabytes, None)
+
+
+def _gigabytes(stated: re.Match, text: str) -> float:
+    "A size of memory as a GPU may have it."
+    number, unit = (stated[1] or stated[3]).replace(",", "."), (stated[2] or stated[4]).lower()
+    gigabytes = float(number) * {"t": 1000, "g": 1, "m": 1 / 1024}[unit]
+    if not 0.25 <= gigabytes <= 10_000:
+        raise InputError(f"the memory {quoted(text)} is {gigabytes:g} GB, and a GPU has 0.25 to 10,000")
+    return round(gigabytes, 2)
+
+
 def seconds_on(
     found: dict,  # Of `estimate`
-    gpu: str,  # One of `GPUS`
+    gpu: str,  # A name, as `gpu_named` takes it
 ) -> dict:  # Seconds of each phase of a transfer
     "Time of a transfer on a GPU, to within a factor of about two."
-    if gpu not in GPUS:
-        raise InputError(f"unknown GPU {gpu!r}; choose from {', '.join(GPUS)}")
+    speed = gpu_named(gpu).tflops
+    if speed is None:
+        raise InputError(f"the memory {quoted(gpu)} says nothing of speed; give a name such as RTX 4060, T4 or A100")
     return {
-        phase["name"]: phase["steps"] * phase["gflop"] / (1e3 * GPUS[gpu][1] * _REACHED[phase["name"]])
+        phase["name"]: phase["steps"] * phase["gflop"] / (1e3 * speed * _REACHED[phase["name"]])
         for phase in found["phases"]
     }
 
@@ -464,7 +544,14 @@ def seconds_on(
 @click.option("--checkpointing", is_flag=True, help="With gradient checkpointing.")
 @click.option("--vae-tiling", "tiling", is_flag=True, help="With single frames through the autoencoder.")
 @click.option("--offload", is_flag=True, help="With the denoiser off the card while other parts work.")
-@click.option("--gpu", type=click.Choice(list(GPUS)), help="Say whether it fits, and how long it takes.")
+@click.option(
+    "--gpu",
+    metavar="NAME|SIZE",
+    help=(
+        "Say whether it fits, and how long it takes: a name such as RTX 4060, T4 or A100, or the size of its memory, "
+        "such as 8GB."
+    ),
+)
 @json_option
 def command(
     *,
@@ -483,6 +570,7 @@ def command(
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    card = None if gpu is None else gpu_named(gpu)
     try:
         shape = None if size is None else tuple(int(side) for side in size.lower().split("x"))
     except ValueError:
@@ -515,25 +603,21 @@ def command(
         ],
         ("peak", f"{found['peak'] / 1e9:.1f} GB"),
     ]
-    if gpu is not None:
-        seconds = seconds_on(found, gpu)
-        found.update(
-            gpu=gpu,
-            fits=found["peak"] < 0.93e9 * GPUS[gpu][0],
-            seconds={name: round(value, 1) for name, value in seconds.items()},
-        )
-        rows += [
-            (
-                "fits",
-                (
-                    (
-                        "yes"
-                        if found["fits"]
-                        else "no: lower --num-frames or --size, or give --checkpointing, --vae-tiling and --offload"
-                    )
-                    + f" ({gpu}, {GPUS[gpu][0]} GB)"
-                ),
-            ),
-            ("time", f"about {sum(seconds.values()) / 60:.0f} minutes, to within a factor of two"),
-        ]
+    if card is not None:
+        rows += _rows_on(card, found)
     report(found, rows, as_json)
+
+
+def _rows_on(card: Gpu, found: dict) -> list[tuple[str, str]]:
+    "What to say of a GPU; `found` takes it in, too."
+    seconds = None if card.tflops is None else seconds_on(found, card.name)
+    rounded = None if seconds is None else {name: round(value, 1) for name, value in seconds.items()}
+    fits = found["peak"] < 0.93e9 * card.gigabytes
+    found.update(gpu=card.name or None, gigabytes=card.gigabytes, fits=fits, seconds=rounded)
+    said = "yes" if fits else "no: lower --num-frames or --size, or give --checkpointing, --vae-tiling and --offload"
+    if seconds is None:
+        time = "not known for a size of memory; give a name such as RTX 4060, T4 or A100"
+    else:
+        time = f"about {max(1, round(sum(seconds.values()) / 60))} minutes, to within a factor of two"
+        time += f"; a laptop is taken for {_LAPTOP_SPEED} of the card" if card.name.endswith(" laptop") else ""
+    return [("fits", f"{said} ({card.shown})"), ("time", time)]

@@ -31,9 +31,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from fastcore.basics import patch
 from torch import nn
 
-from cammimic.core import InputError
+from cammimic.core import InputError, printable
 from cammimic.model.backbone import Backbone
-from cammimic.weights import check_part
+from cammimic.model.stored import EMBEDDED
+from cammimic.weights import check_complete, check_part
 
 
 # %% ../../nbs/3_model/05_embedded.ipynb #8bf160dd
@@ -63,8 +64,11 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         decoder_channels: int = 112,
         decoder_layers: int = 8,
         scaling_factor: float = 1.0,
+        block_out_channels: tuple[int, ...] | None = None,  # Pipelines of diffusers count them: one more than halvings
     ):
         super().__init__()
+        if block_out_channels is None:
+            self.register_to_config(block_out_channels=[1] * patch_size.bit_length())
         pixels = 3 * patch_size**2
 
         def network(inputs, width, layers, outputs):
@@ -159,8 +163,8 @@ def train_autoencoder(
 
 
 # %% ../../nbs/3_model/05_embedded.ipynb #8d2ee636
-EMBEDDED_SIZES = ((80, 48), (64, 64), (48, 80), (80, 64), (64, 80))
-EMBEDDED_DEFAULTS = dict(num_frames=16, guidance_scale=1.0, lora_rank=8, sampling=dict(steps=50, strength=0.3))
+EMBEDDED_SIZES = EMBEDDED["sizes"]
+EMBEDDED_DEFAULTS = {name: value for name, value in EMBEDDED.items() if name != "sizes"}
 _WIDTHS, HEAD_WIDTH = (32, 64, 96), 16
 
 
@@ -264,22 +268,29 @@ def _load(folder: str | Path | None, part: str, denoiser, device: str) -> Backbo
     if given is not None:
         for own in (folder / part / "unet", folder / part / "text_encoder", *map(folder.joinpath, _SHARED)):
             check_part(own, home=folder)
-    safely = dict(use_safetensors=True)
-    unet = denoiser.from_pretrained(folder / part / "unet", torch_dtype=torch.float32, **safely)
-    text_encoder = CLIPTextModel.from_pretrained(
-        folder / part / "text_encoder", dtype=torch.float32, trust_remote_code=False, **safely
-    )
-    vae = PatchAutoencoder.from_pretrained(folder / "vae", torch_dtype=torch.float32, **safely)
-    return Backbone(
-        "embedded",
-        unet,
-        vae,
-        text_encoder,
-        read_tokenizer(folder),
-        DDIMScheduler.from_pretrained(folder / "scheduler"),
-        sizes=EMBEDDED_SIZES,
-        **EMBEDDED_DEFAULTS,
-    ).to(device)
+    try:
+        found = Backbone(
+            "embedded",
+            _whole(denoiser, folder / part / "unet", torch_dtype=torch.float32),
+            _whole(PatchAutoencoder, folder / "vae", torch_dtype=torch.float32),
+            _whole(CLIPTextModel, folder / part / "text_encoder", dtype=torch.float32, trust_remote_code=False),
+            read_tokenizer(folder),
+            DDIMScheduler.from_pretrained(folder / "scheduler"),
+            sizes=EMBEDDED_SIZES,
+            **EMBEDDED_DEFAULTS,
+        )
+        found.encode_prompt("")
+    except Exception as error:  # of settings that fit neither each other nor the weights
+        said = printable(str(error).partition("\n")[0])[:160]
+        raise InputError(f"the embedded backbone at {str(folder)!r} cannot be loaded: {said}") from error
+    return found.to(device)
+
+
+def _whole(kind: type, folder: Path, **options) -> torch.nn.Module:
+    "A part with all of its weights."
+    found, said = kind.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **options)
+    check_complete(found, said["missing_keys"])
+    return found
 
 
 # %% ../../nbs/3_model/05_embedded.ipynb #0af63ffa

@@ -171,9 +171,14 @@ class WanBackbone(FlowBackbone):
         with self.at_work(self.text_encoder) as device:
             tokens = self.tokenizer(prompts, padding="max_length", max_length=limit, return_tensors="pt").to(device)
             states = self.text_encoder(tokens.input_ids, tokens.attention_mask).last_hidden_state
+        self.check_numbers(states, "text encoder")
         return (states * tokens.attention_mask[..., None]).to(self.dtype)
 
-    def _moments(self, device: torch.device) -> tuple:  # Mean and deviation of the latents, shape (1, C, 1, 1, 1)
+    def moments(
+        self,
+        device: torch.device,  # Where they are wanted
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # Mean and deviation of the autoencoder's latents, shape (1, C, 1, 1, 1)
+        "What latents are brought to mean 0 and deviation 1 with."
         return tuple(
             torch.tensor(values, device=device).view(1, -1, 1, 1, 1)
             for values in (self.vae.config.latents_mean, self.vae.config.latents_std)
@@ -192,14 +197,16 @@ class WanBackbone(FlowBackbone):
                 / 127.5
                 - 1
             )
-            mean, deviation = self._moments(device)
-            return ((self.vae.encode(pixels).latent_dist.mode() - mean) / deviation).to(self.dtype)
+            mean, deviation = self.moments(device)
+            latents = self.check_numbers(self.vae.encode(pixels).latent_dist.mode(), "autoencoder")
+            return ((latents - mean) / deviation).to(self.dtype)
 
     @torch.no_grad()
     def decode_latents(self, latents: torch.Tensor, **_) -> np.ndarray:  # Frames, shape (F, H, W, 3) uint8 RGB
-        mean, deviation = self._moments(latents.device)
+        mean, deviation = self.moments(latents.device)
         with self.at_work(self.vae) as device:
             pixels = self.vae.decode((latents * deviation + mean).to(device, self.vae.dtype)).sample[0]
+        self.check_numbers(pixels, "autoencoder")
         return ((pixels.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
 
     def denoise(

@@ -6,7 +6,9 @@
 __all__ = [
     "FAMILIES",
     "LICENCES",
+    "explained",
     "read_config",
+    "try_out",
     "read_pipeline",
     "load_unet3d",
     "load_animatediff",
@@ -14,28 +16,42 @@ __all__ = [
     "load_backbone",
     "load_as_asked",
     "load_image_backbone",
+    "modules_to_import",
     "save_backbone",
 ]
 
 # %% ../../nbs/3_model/06_loading.ipynb #afce3f50
 import io
+import logging
+import math
 import os
 import re
 import secrets
 import shutil
 import warnings
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from diffusers.configuration_utils import ConfigMixin
 from safetensors import SafetensorError
 
-from cammimic.core import InputError, file_inside, printable, read_json, read_text, to_json
+from cammimic.core import (
+    InputError,
+    file_inside,
+    printable,
+    read_json,
+    read_text,
+    set_usual_permissions,
+    to_json,
+)
 from cammimic.model.backbone import Backbone
-from cammimic.model.embedded import load_embedded, load_image_model
+from cammimic.model.embedded import PatchAutoencoder, load_embedded, load_image_model
 from cammimic.model.families import MOTION_MODULES, ONE_ATTENTION, MotionModuleBackbone, WanBackbone, make_efficient
-from cammimic.model.stored import check_index, check_model_folder, read_model_defaults
-from cammimic.weights import check_config, check_part, links_may_lead_to
+from cammimic.model.stored import check_index, check_kind, check_model_folder, read_model_defaults
+from cammimic.weights import check_complete, check_config, check_part, links_may_lead_to, read_header
 
 
 # %% ../../nbs/3_model/06_loading.ipynb #33e88112
@@ -64,6 +80,8 @@ def _why(error: Exception, *, revision: str | None = None, variant: str | None =
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "there is not enough memory for its weights: use a smaller type (torch_dtype), or a smaller model"
     text = printable(str(error).strip().split("\n")[0][:160])
+    if not isinstance(error, (OSError, ValueError, RuntimeError)) or not text:
+        return f"its settings do not fit each other or its weights ({type(error).__name__}: {text})"
     if "no file named" in text.lower():
         return (
             f"it has no weights of the variant {variant!r}; leave the variant out"
@@ -73,6 +91,43 @@ def _why(error: Exception, *, revision: str | None = None, variant: str | None =
     if type(error).__name__ == "SafetensorError" or "safetensors" in text.lower() or "header" in text.lower():
         return f"its weights are damaged or incomplete; download it again ({text})"
     return text
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    "No warnings, bars or messages of libraries, which print what a stranger wrote as it is."
+    loggers = [logging.getLogger(library) for library in ("transformers", "diffusers")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def explained(
+    name: str,  # Hub id or folder of a model
+    part: str = "",  # Of the model, such as unet; empty: the whole
+    *,
+    revision: str | None = None,  # Git revision on the hub
+    variant: str | None = None,  # Stored variant of the weights
+) -> Iterator[None]:  # To be used by `with`; libraries print nothing meanwhile
+    "Say whatever a library raises in one `InputError` that names the model and its part; the cause is kept."
+    subject, dtype = f"cannot load the backbone {name!r}: {f'its {part}: ' if part else ''}", torch.get_default_dtype()
+    try:
+        with _quiet():
+            yield
+    except InputError as error:
+        raise InputError(f"{subject}{error}") from error
+    except Exception as error:
+        raise InputError(f"{subject}{_why(error, revision=revision, variant=variant)}") from error
+    finally:
+        torch.set_default_dtype(dtype)  # diffusers leaves another behind where it fails
 
 
 def read_config(
@@ -102,72 +157,184 @@ def read_config(
 
 
 # %% ../../nbs/3_model/06_loading.ipynb #49349b51
-def _is_diffusers(kind: type) -> bool:
-    "Whether a class is one of diffusers', which have no code of strangers to trust."
-    return kind.__module__.partition(".")[0] == "diffusers"
+@dataclass(frozen=True)
+class _Place:
+    "Where a part of a model is stored, and as what it is read."
+
+    kind: type  # Its class, of diffusers or transformers
+    name: str  # Hub id or folder
+    folder: str  # Subfolder; empty: `name` itself
+    torch_dtype: torch.dtype = torch.float32  # Type the weights are cast to
+    variant: str | None = None  # Stored variant of the weights
+    revision: str | None = None  # Git revision on the hub
+
+    @property
+    def is_diffusers(self) -> bool:
+        "Whether it is read as diffusers reads its own classes, which have no code of strangers to trust."
+        return issubclass(self.kind, ConfigMixin)
+
+    @property
+    def has_weights(self) -> bool:
+        "Whether it is more than settings."
+        return hasattr(self.kind, "save_pretrained") and hasattr(self.kind, "forward")
+
+    @property
+    def options(self) -> dict:
+        "Of `from_pretrained`."
+        found = dict(revision=self.revision) | (dict(subfolder=self.folder) if self.folder else {})
+        return found if self.is_diffusers else found | dict(trust_remote_code=False)
+
+    def explained(self):
+        "What goes wrong here is said of this part."
+        return explained(self.name, self.folder or "weights", revision=self.revision, variant=self.variant)
 
 
-def _hub_settings(name: str, part: str, kind: type, revision: str | None) -> dict[str, dict]:
+def _hub_settings(place: _Place) -> dict[str, dict]:
     "Settings of a part on the hub by file name; none where they cannot be had, which `from_pretrained` then tells."
     from huggingface_hub import hf_hub_download
 
-    file = "scheduler_config.json" if "Scheduler" in kind.__name__ else "config.json"
-    file = "tokenizer_config.json" if "Tokenizer" in kind.__name__ else file
+    file = "scheduler_config.json" if "Scheduler" in place.kind.__name__ else "config.json"
+    file = "tokenizer_config.json" if "Tokenizer" in place.kind.__name__ else file
     try:
-        path = hf_hub_download(name, f"{part}/{file}".strip("/"), revision=revision)
+        path = hf_hub_download(place.name, f"{place.folder}/{file}".strip("/"), revision=place.revision)
     except Exception:
         return {}
     return {file: check_config(read_json(path, name=f"its {file}", long_integers=True), f"its {file}")}
 
 
-def _check_settings(name: str, part: str, kind: type, revision: str | None) -> None:
+def _check_settings(place: _Place) -> None:
     "Refuse a part that is not what it is taken for, or asks for more than numbers."
-    if Path(name).is_dir():
-        settings = check_part(Path(name) / part, home=name)
+    if Path(place.name).is_dir():
+        settings = check_part(Path(place.name) / place.folder, home=place.name)
     else:
-        settings = _hub_settings(name, part, kind, revision)
-    found = settings.get("config.json", {}).get("_class_name", kind.__name__)
-    if _is_diffusers(kind) and found != kind.__name__:
-        raise InputError(f"it is a {printable(found)[:60]}, and a {kind.__name__} is wanted")
+        settings = _hub_settings(place)
+    if place.has_weights and "config.json" in settings:
+        check_kind(settings["config.json"], (place.kind.__name__,))
 
 
-def _safely(kind: type, name: str, options: dict) -> object:
-    "A part with its weights of safetensors, or where it has none, of a file that may hold nothing but tensors."
+# %% ../../nbs/3_model/06_loading.ipynb #398ee1d8
+def _sketch(place: _Place) -> torch.nn.Module:
+    "A part of its settings alone: shapes on the meta device."
+    with torch.device("meta"):
+        if place.is_diffusers:
+            return place.kind.from_config(place.kind.load_config(place.name, **place.options))
+        return place.kind(place.kind.config_class.from_pretrained(place.name, **place.options))
+
+
+def _check_amount(place: _Place, sketch: torch.nn.Module) -> None:
+    "Refuse settings of more than the files beside them hold."
+    folder = Path(place.name) / place.folder
+    if not Path(place.name).is_dir():
+        return
+    headers = [read_header(file, limit="weights") for file in folder.glob("*.safetensors")]
+    numbers = sum(math.prod(tensor.shape) for header in headers for tensor in header.tensors.values())
+    numbers += sum(file.stat().st_size for file in folder.glob("*.bin"))  # at most one a byte
+    if numbers and (wanted := sum(weight.numel() for weight in sketch.parameters())) > numbers:
+        raise InputError(
+            f"its settings describe {wanted:,} weights, and its files hold {numbers:,}: they are not of one model"
+        )
+
+
+def _read_weights(place: _Place) -> torch.nn.Module:
+    """A part with its weights of safetensors, or where it has none, of a file that may hold nothing but tensors; one
+    that lacks some of them is refused."""
+    options = dict(place.options, variant=place.variant, output_loading_info=True)
+    options["torch_dtype" if place.is_diffusers else "dtype"] = place.torch_dtype
     try:
-        return kind.from_pretrained(name, use_safetensors=True, **options)
+        found, said = place.kind.from_pretrained(place.name, use_safetensors=True, **options)
     except OSError as error:
         if "file named" not in str(error):
             raise
         missing = error
-    try:  # diffusers and transformers read it with weights_only=True
-        return kind.from_pretrained(name, use_safetensors=False, **options)
-    except OSError:
-        raise missing from None
-
-
-def _parts(name: str, kinds: dict, *, torch_dtype: torch.dtype, variant: str | None, revision: str | None) -> dict:
-    "Components of a pipeline: name of the subfolder -> class."
-    found, said = {}, io.StringIO()
-    for part, kind in kinds.items():
-        options = dict(revision=revision) | (dict(subfolder=part) if part else {})
-        has_weights, is_diffusers = hasattr(kind, "save_pretrained") and hasattr(kind, "forward"), _is_diffusers(kind)
-        if not is_diffusers:
-            options |= dict(trust_remote_code=False)
-        if has_weights:
-            options |= dict(variant=variant, **{"torch_dtype" if is_diffusers else "dtype": torch_dtype})
-        try:
-            _check_settings(name, part, kind, revision)
-            with warnings.catch_warnings(), redirect_stderr(said):
-                warnings.simplefilter("ignore")
-                found[part] = _safely(kind, name, options) if has_weights else kind.from_pretrained(name, **options)
-        except InputError as error:
-            raise InputError(f"cannot load the backbone {name!r}: its {part or 'weights'}: {error}") from error
-        except Exception as error:
-            raise InputError(
-                f"cannot load the backbone {name!r}: its {part or 'weights'}: "
-                f"{_why(error, revision=revision, variant=variant)}"
-            ) from error
+        try:  # diffusers and transformers read it with weights_only=True
+            found, said = place.kind.from_pretrained(place.name, use_safetensors=False, **options)
+        except OSError:
+            raise missing from None
+    check_complete(found, said["missing_keys"])
     return found
+
+
+def _check_tokens(tokenizer: object, text_encoder: torch.nn.Module) -> None:
+    "Refuse a tokenizer that knows tokens for which the text encoder has no row."
+    most = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=0))
+    if most > (rows := text_encoder.get_input_embeddings().num_embeddings):
+        raise InputError(
+            f"it knows {most:,} tokens, and the text encoder has rows for {rows:,}: they are not of one model"
+        )
+
+
+def _tried_latents(model: Backbone) -> torch.Tensor:
+    "Latents of a few frames, on the meta device and through a decoder; shape (1, C, F, h, w)."
+    whole, cells = isinstance(model, WanBackbone), 2 * model.patch_size
+    step = model.vae.config.scale_factor_temporal if whole else 1
+    pixels = torch.zeros(1 + step, 3, cells * model.scale_factor, cells * model.scale_factor, device="meta")
+    latents = model.vae.encode(pixels.transpose(0, 1)[None] if whole else pixels).latent_dist.mode()
+    model.vae.decode(latents)
+    if whole:
+        latents = (latents - model.moments(latents.device)[0]) / model.moments(latents.device)[1]
+    else:
+        latents = (latents * model.vae.config.scaling_factor).transpose(0, 1)[None]
+    if latents.shape[2:] != (len(model.latent_groups(1 + step)), cells, cells):
+        raise InputError("it makes latents of another size than its settings say")
+    return latents
+
+
+def _tried_tokens(model: Backbone) -> torch.Tensor:
+    "Tokens of a prompt, as long as prompts get; shape (1, L)."
+    longest = min(getattr(model.text_encoder.config, "max_position_embeddings", 512), 512)
+    if model.tokenizer is None:
+        return torch.zeros(1, longest, dtype=torch.long)
+    _check_tokens(model.tokenizer, model.text_encoder)
+    limit = min(model.tokenizer.model_max_length, longest)
+    words = ["a video \u2603"]
+    return model.tokenizer(words, padding="max_length", max_length=limit, return_tensors="pt").input_ids
+
+
+@torch.no_grad()
+def try_out(
+    model: Backbone,  # On the meta device, where weights have a shape and no numbers; its tokenizer may be None
+    name: str,  # What messages call it
+) -> None:  # `InputError` that names the part where something does not fit
+    "Let a prompt and a few frames through the shapes of a model."
+    with explained(name, "tokenizer"):
+        tokens = _tried_tokens(model)
+    with explained(name, "text_encoder"):
+        text = model.text_encoder(tokens.to("meta")).last_hidden_state
+    with explained(name, "vae"):
+        latents = _tried_latents(model)
+    with explained(name, "denoiser"):
+        if type(model.unet).__name__ == "UNet2DConditionModel":  # of single frames
+            latents = latents[:, :, 0]
+        if model.denoise(latents, torch.zeros(1, device="meta"), text).shape != latents.shape:
+            raise InputError("it returns another shape than it takes")
+
+
+def _assembled(places: dict[str, _Place], make: Callable[..., Backbone]) -> Backbone:
+    "A model of its stored parts, first of their settings alone, and where these fit each other, of their weights."
+    found, sketches = {}, {}
+    for role, place in places.items():
+        with place.explained():
+            _check_settings(place)
+            if place.has_weights:
+                _check_amount(place, sketch := _sketch(place))
+                sketches[role] = sketch
+            else:
+                found[role] = place.kind.from_pretrained(place.name, **place.options)
+    names = "+".join(dict.fromkeys(place.name for place in places.values()))
+    with explained(names), torch.device("meta"):
+        tried = make(**sketches, **found)
+    try_out(tried, names)
+    for role in sketches:
+        with places[role].explained():
+            found[role] = _read_weights(places[role])
+    with explained(names):
+        return make(**found)
+
+
+# %% ../../nbs/3_model/06_loading.ipynb #980deefc
+def _places(name: str, kinds: dict[str, type], folders: dict[str, str] | None = None, **common) -> dict[str, _Place]:
+    "Where the parts of one model are: argument of the backbone -> class, in a folder of that name or another."
+    return {role: _Place(kind, name, (folders or {}).get(role, role), **common) for role, kind in kinds.items()}
 
 
 def _sizes_near(default: tuple, factor: int) -> tuple:
@@ -219,6 +386,17 @@ def read_pipeline(
     return pipeline
 
 
+def _autoencoder(name: str, revision: str | None) -> type:
+    "Class of a model's autoencoder: that of the embedded model, where the folder says so."
+    from diffusers import AutoencoderKL
+
+    try:
+        found = read_config(name, "vae/config.json", revision).get("_class_name")
+    except InputError:
+        return AutoencoderKL  # whose reader tells what is wrong
+    return PatchAutoencoder if found == PatchAutoencoder.__name__ else AutoencoderKL
+
+
 def load_unet3d(
     name: str,  # Hub id or folder in diffusers' layout
     *,
@@ -228,29 +406,30 @@ def load_unet3d(
     revision: str | None = None,  # Git revision on the hub
 ) -> Backbone:  # The model
     "Load a text-to-video model whose denoiser is a `UNet3DConditionModel`."
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+    from diffusers import DDIMScheduler, UNet3DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    kinds, common = (
+    places = _places(
+        name,
         dict(
             unet=UNet3DConditionModel,
-            vae=AutoencoderKL,
+            vae=_autoencoder(name, revision),
             text_encoder=CLIPTextModel,
             tokenizer=CLIPTokenizer,
             scheduler=DDIMScheduler,
         ),
-        dict(torch_dtype=torch_dtype, variant=variant, revision=revision),
+        torch_dtype=torch_dtype,
+        variant=variant,
+        revision=revision,
     )
-    parts = _parts(name, {part: kind for part, kind in kinds.items() if part != "unet" or unet is None}, **common)
     if unet is not None:
-        parts["unet"] = next(
-            iter(
-                _parts(
-                    unet, {_inside(unet): UNet3DConditionModel}, torch_dtype=torch_dtype, variant=None, revision=None
-                ).values()
-            )
-        )
-    return Backbone(_joined(name, unet), **parts, sizes=_sizes_near((576, 320), _factor(parts["vae"], parts["unet"])))
+        places["unet"] = _Place(UNet3DConditionModel, unet, _inside(unet), torch_dtype)
+
+    def made(**parts):
+        sizes = _sizes_near((576, 320), _factor(parts["vae"], parts["unet"]))
+        return Backbone(_joined(name, unet), **parts, sizes=sizes)
+
+    return _assembled(places, made)
 
 
 def _placed(backbone: Backbone, device: str, offload: bool) -> Backbone:
@@ -294,46 +473,51 @@ def load_animatediff(
         motion_adapter is None
         and read_config(name, "unet/config.json", revision).get("_class_name") == "UNetMotionModel"
     )
-    kinds, common = (
-        dict(
-            unet=UNetMotionModel if whole else UNet2DConditionModel,
-            vae=AutoencoderKL,
-            text_encoder=CLIPTextModel,
-            tokenizer=CLIPTokenizer,
-            scheduler=DDIMScheduler,
-        ),
-        dict(torch_dtype=torch_dtype, variant=variant, revision=revision),
+    common = dict(torch_dtype=torch_dtype, variant=variant, revision=revision)
+    kinds = dict(
+        unet=UNetMotionModel if whole else UNet2DConditionModel,
+        vae=AutoencoderKL,
+        text_encoder=CLIPTextModel,
+        tokenizer=CLIPTokenizer,
+        scheduler=DDIMScheduler,
     )
-    parts = _parts(name, kinds, **common)
-    if not whole:
-        source = motion_adapter or name
-        [modules] = _parts(
-            source,
-            {"motion_adapter" if motion_adapter is None else _inside(source): MotionAdapter},
-            **dict(common, revision=None if motion_adapter else revision, variant=None if motion_adapter else variant),
-        ).values()
-        try:
-            parts["unet"] = UNetMotionModel.from_unet2d(parts["unet"], modules)
-        except (ValueError, RuntimeError) as error:
-            raise InputError(
-                f"cannot load the backbone {_joined(name, motion_adapter)!r}: the motion modules do not fit this model "
-                f"({str(error)[:120]})"
-            ) from error
+    places = _places(name, kinds, **common)
     if motion_adapter is not None:
-        parts["scheduler"] = DDIMScheduler.from_config(
-            parts["scheduler"].config,
-            beta_schedule="linear",
-            clip_sample=False,
-            timestep_spacing="linspace",
-            steps_offset=1,
+        places["modules"] = _Place(MotionAdapter, motion_adapter, _inside(motion_adapter), torch_dtype)
+    elif not whole:
+        places["modules"] = _Place(MotionAdapter, name, "motion_adapter", **common)
+
+    def made(modules=None, **parts):
+        if modules is not None:
+            parts["unet"] = _with_modules(parts["unet"], modules)
+        if motion_adapter is not None:
+            parts["scheduler"] = DDIMScheduler.from_config(
+                parts["scheduler"].config,
+                beta_schedule="linear",
+                clip_sample=False,
+                timestep_spacing="linspace",
+                steps_offset=1,
+            )
+        return MotionModuleBackbone(
+            _joined(name, motion_adapter),
+            **parts,
+            sizes=_sizes_near((512, 512), _factor(parts["vae"], parts["unet"])),
+            guidance_scale=7.5,
+            **MOTION_MODULES,
         )
-    return MotionModuleBackbone(
-        _joined(name, motion_adapter),
-        **parts,
-        sizes=_sizes_near((512, 512), _factor(parts["vae"], parts["unet"])),
-        guidance_scale=7.5,
-        **MOTION_MODULES,
-    )
+
+    return _assembled(places, made)
+
+
+def _with_modules(unet: torch.nn.Module, modules: torch.nn.Module) -> torch.nn.Module:
+    "An image model's UNet with motion modules in it."
+    from diffusers import UNetMotionModel
+
+    try:
+        return UNetMotionModel.from_unet2d(unet, modules)
+    except Exception as error:
+        said = printable(str(error).partition("\n")[0])[:120]
+        raise InputError(f"the motion modules do not fit this model ({said})") from error
 
 
 def load_wan(
@@ -348,30 +532,35 @@ def load_wan(
     from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanTransformer3DModel
     from transformers import AutoTokenizer, UMT5EncoderModel
 
-    common = dict(torch_dtype=torch_dtype, variant=variant, revision=revision)
-    parts = _parts(
+    places = _places(
         name,
         dict(
-            transformer=WanTransformer3DModel,
+            unet=WanTransformer3DModel,
             text_encoder=UMT5EncoderModel,
             tokenizer=AutoTokenizer,
             scheduler=UniPCMultistepScheduler,
+            vae=AutoencoderKLWan,
         ),
-        **common,
+        dict(unet="transformer"),
+        torch_dtype=torch_dtype,
+        variant=variant,
+        revision=revision,
     )
-    parts |= _parts(name, dict(vae=AutoencoderKLWan), **dict(common, torch_dtype=torch.float32))
-    unet, factor = parts.pop("transformer"), parts["vae"].config.scale_factor_spatial * 2
-    return WanBackbone(
-        name,
-        unet,
-        **parts,
-        sizes=_sizes_near((832, 480), factor),
-        num_frames=17,
-        guidance_scale=5.0,
-        sampling=dict(scheduler="euler"),
-        shift=parts["scheduler"].config.get("flow_shift") or 3.0,
-        **ONE_ATTENTION,
-    )
+    places["vae"] = replace(places["vae"], torch_dtype=torch.float32)
+
+    def made(**parts):
+        return WanBackbone(
+            name,
+            **parts,
+            sizes=_sizes_near((832, 480), parts["vae"].config.scale_factor_spatial * 2),
+            num_frames=17,
+            guidance_scale=5.0,
+            sampling=dict(scheduler="euler"),
+            shift=parts["scheduler"].config.get("flow_shift") or 3.0,
+            **ONE_ATTENTION,
+        )
+
+    return _assembled(places, made)
 
 
 # %% ../../nbs/3_model/06_loading.ipynb #e6515bca
@@ -479,7 +668,7 @@ def load_image_backbone(
             f"cannot load the image model {name!r}: it is a {printable(found)[:60]}, and a StableDiffusionPipeline is "
             "wanted"
         )
-    parts = _parts(
+    places = _places(
         name,
         dict(
             unet=UNet2DConditionModel,
@@ -492,15 +681,13 @@ def load_image_backbone(
         variant=variant,
         revision=revision,
     )
-    return _placed(
-        _described(
-            Backbone(
-                name, **parts, sizes=_sizes_near((512, 512), _factor(parts["vae"], parts["unet"])), guidance_scale=7.5
-            )
-        ),
-        device,
-        False,
-    )
+
+    def made(**parts):
+        return Backbone(
+            name, **parts, sizes=_sizes_near((512, 512), _factor(parts["vae"], parts["unet"])), guidance_scale=7.5
+        )
+
+    return _placed(_described(_assembled(places, made)), device, False)
 
 
 # %% ../../nbs/3_model/06_loading.ipynb #78d544ab
@@ -521,6 +708,14 @@ def _model_card(licence: str, facts: dict) -> str:
         is_plain = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9 -]*)?", text)
         lines.append(f"- {name}: {text}" if is_plain else f"- {name}: {fence}{inner}{fence}")
     return "\n".join([*lines, "", "Made with cammimic; the licence of the base model holds.", ""])
+
+
+def modules_to_import(
+    backbone: Backbone,  # Model of `save_backbone`
+) -> list[str]:  # Modules of cammimic, none for any model but the embedded one
+    "What a program imports before diffusers loads a model that was written: diffusers imports nothing by itself."
+    parts = (backbone.unet, backbone.vae, backbone.text_encoder)
+    return sorted({type(part).__module__ for part in parts if type(part).__module__.startswith("cammimic.")})
 
 
 def save_backbone(
@@ -550,9 +745,12 @@ def save_backbone(
     try:
         for name, module in parts.items():
             module.save_pretrained(part / name)
+        own = modules_to_import(backbone)
         libraries = {
-            name: [type(module).__module__.partition(".")[0], type(module).__name__] for name, module in parts.items()
+            name: [kind.__module__ if kind.__module__ in own else kind.__module__.partition(".")[0], kind.__name__]
+            for name, kind in ((name, type(module)) for name, module in parts.items())
         }
+        needed = {"before loading": "".join(f"import {module}" for module in own)} if own else {}
         (part / "model_index.json").write_text(
             to_json(dict(_class_name=pipeline, _diffusers_version=diffusers.__version__, **libraries), indent=1)
         )
@@ -560,8 +758,9 @@ def save_backbone(
             to_json({name: getattr(backbone, name) for name in _DEFAULTS if hasattr(backbone, name)}, indent=1)
         )
         (part / "README.md").write_text(
-            _model_card(backbone.licence, dict(base=backbone.name, **(card or {}))), encoding="utf-8"
+            _model_card(backbone.licence, dict(base=backbone.name, **(card or {}), **needed)), encoding="utf-8"
         )
+        set_usual_permissions(part)
         part.rename(folder)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error

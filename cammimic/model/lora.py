@@ -244,8 +244,29 @@ def lora_state(
         format="cammimic-lora",
         backbone=backbone.name,
         fingerprint=backbone.fingerprint(),
+        magnitudes=backbone.magnitudes(),
         peft=config,
         **(metadata or {}),
+    )
+
+
+def _check_model(backbone: Backbone, header: dict) -> None:
+    "Refuse a model whose weights are not those that the adapters were trained on."
+    fingerprint, magnitudes = header.get("fingerprint"), header.get("magnitudes")
+    if magnitudes is None:  # of 0.1.0
+        same, remedy = fingerprint in backbone.earlier_fingerprints(), "; a motion of version 0.1.0 fits it in float32"
+    else:
+        same, remedy = fingerprint == backbone.fingerprint() and backbone.has_magnitudes(magnitudes), ""
+    if same:
+        return
+    name = printable(str(header.get("backbone")))
+    if name != backbone.name:
+        raise InputError(
+            f"the adapters were trained on the backbone {name!r}, not on {backbone.name!r}; use the same one{remedy}"
+        )
+    raise InputError(
+        f"the adapters were trained on other weights of {name!r}, before a fine-tuning or of another revision; use the "
+        f"same ones, or learn the motion anew{remedy}"
     )
 
 
@@ -254,12 +275,8 @@ def install_lora(
     tensors: dict,  # Tensors by key, of `lora_state` or `read_lora`
     header: dict,  # Their header
 ) -> None:
-    "Put stored adapters into a backbone; adapters of another model are refused."
-    if header.get("fingerprint") != backbone.fingerprint():
-        raise InputError(
-            f"the adapters were trained on the backbone {header.get('backbone')!r}, not on {backbone.name!r}; use the "
-            "same one"
-        )
+    "Put stored adapters into a backbone of any precision; adapters of another model are refused."
+    _check_model(backbone, header)
     config = next(iter(header["peft"].values()))
     feed_forward = any(".ff." in name for name in config["target_modules"])
     for adapter, layout in header["peft"].items():

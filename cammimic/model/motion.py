@@ -20,16 +20,17 @@ __all__ = [
 # %% ../../nbs/3_model/09_motion.ipynb #da2c28ea
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from cammimic.core import InputError, printable
-from cammimic.geometry.measure import check_copy, copied_path, measure_file
-from cammimic.geometry.moves import MotionChange
+from cammimic.geometry.measure import check_copy, copied_path, copy_remarks, measure_file
+from cammimic.geometry.moves import WORDS_RATE, MotionChange
 from cammimic.geometry.path import CameraPath
-from cammimic.geometry.video import centre_crop_box, probe_video, read_video, to_canvas
+from cammimic.geometry.video import centre_crop_box, probe_video, read_video, standard_rate, to_canvas
 from cammimic.model.backbone import Backbone, rare_token
 from cammimic.model.lora import add_lora, lora_state, read_lora, write_lora
 from cammimic.model.stored import read_motion_header
@@ -63,8 +64,10 @@ class Motion:
 
     tensors: dict  # Adapters `spatial` and `temporal`, of `lora_state`
     header: dict  # Model, fingerprint, peft configuration, and the entries below
-    path: CameraPath  # Camera path of the reference on the canvas
+    path: CameraPath  # Camera path of the reference on the canvas, at the frames of the result
     history: list = field(default_factory=list)  # Losses of stage 1, step by step
+    # The same at the frames of the reference, for the composed video; None where an older file lacks it
+    fine: CameraPath | None = None
 
     @property
     def size(self) -> tuple:  # Canvas, (width, height)
@@ -74,6 +77,17 @@ class Motion:
     def token(self) -> str | None:  # Stands for <v>; None where nothing was learned
         return self.header["token"]
 
+    @property
+    def rate(self) -> Fraction:  # Frames per second of the reference; 25 where there was none
+        return standard_rate(self.header.get("rate") or WORDS_RATE)
+
+    def at_rate(
+        self,
+        rate: float | Fraction | None = None,  # Frames per second; None: the reference's own
+    ) -> CameraPath:  # On the canvas; it lasts as long as the motion
+        "The motion as a video of that rate shows it."
+        return (self.fine or self.path).at_rate(rate or self.rate, seconds=self.header["duration"])
+
     def save(
         self,
         path: str | Path,  # File to write, .safetensors
@@ -81,7 +95,10 @@ class Motion:
         "Write adapters, path and facts into one file."
         if Path(path).suffix != ".safetensors":
             raise InputError(f"a motion is written to a .safetensors file, got {str(path)!r}")
-        write_lora(path, self.tensors, dict(self.header, path=self.path.to_dict()))
+        paths = dict(path=self.path.to_dict())
+        if self.fine is not None:
+            paths["fine"] = replace(self.fine, verdict=None).to_dict()
+        write_lora(path, self.tensors, dict(self.header, **paths))
 
     @classmethod
     def load(
@@ -91,7 +108,8 @@ class Motion:
         "Read a motion file."
         header = read_motion_header(path)  # refuses what is damaged, before any tensor is read
         tensors, _ = read_lora(path)
-        return cls(tensors, {k: v for k, v in header.items() if k != "path"}, CameraPath.from_dict(header["path"]))
+        path, fine = (header.pop(name, None) for name in ("path", "fine"))
+        return cls(tensors, header, CameraPath.from_dict(path), fine=fine and CameraPath.from_dict(fine))
 
 
 # %% ../../nbs/3_model/09_motion.ipynb #bad5cb79
@@ -106,7 +124,8 @@ def read_reference(
     copy: str = "rotation",  # What of the motion is taken, as `check_copy` names it; the paper takes the homography
     level: bool = False,  # Take no roll
     cache: bool = True,  # Take what was measured before, and keep what is measured now
-    # Frames on the canvas (F, H, W, 3) uint8, camera path, and facts about the clip
+    # Frames on the canvas (F, H, W, 3) uint8, camera path, and facts about the clip; `fine` of them is the path at the
+    # clip's own frames
 ) -> tuple[np.ndarray, CameraPath, dict]:
     "A reference clip as the method sees it."
     return measure_reference(
@@ -142,18 +161,22 @@ def measure_reference(
     window, aspect = dict(start=start, duration=duration), size[0] / size[1]
     video = read_video(reference, num_frames, max_side=1440, **window)
     found = measure_file(reference, mask=mask, cache=cache, **window)
-    path, verdict = copied_path(found, copy, level=level).to_aspect(aspect), found.path.verdict
+    copied, verdict = copied_path(found, copy, level=level).to_aspect(aspect), found.path.verdict
     if verdict.level == "unusable":
         raise InputError(
             f"the camera motion of {str(reference)!r} cannot be measured: {'; '.join(verdict.reasons)}; choose a part "
             "with more texture or slower motion by --start and --duration"
         )
-    path = path.resample(len(video.frames))  # evenly spaced, as the result will be
+    path = copied.resample(len(video.frames))  # evenly spaced, as the result will be
+    rate = standard_rate(video.fps)
     label = found.camera.to_aspect(aspect).label()
     facts = dict(
         reference=printable(Path(reference).name),
         start=start,
         duration=video.duration,
+        rate=float(rate),
+        fine=copied.at_rate(rate),
+        notes=copy_remarks(found, copy, level=level),
         source_size=list(video.size),
         crop=list(centre_crop_box(video.size, aspect)),
         estimator=found.estimator,
@@ -256,6 +279,7 @@ def learn_motion(
         progress=progress,
         state_path=state_path,
     )
+    fine = facts.pop("fine")
     metadata = dict(
         facts,
         mask_objects=mask_objects,
@@ -267,7 +291,7 @@ def learn_motion(
         training=asdict(settings),
         cammimic=version("cammimic"),
     )
-    return Motion(*lora_state(backbone, metadata=metadata), path=path, history=history)
+    return Motion(*lora_state(backbone, metadata=metadata), path=path, history=history, fine=fine)
 
 
 _MOVING = 0.03  # Share of the picture that must move by itself before it is kept out of the training
@@ -281,6 +305,7 @@ def unlearned_motion(
     size: tuple,  # Canvas, (width, height)
     rank: int | None = None,  # Rank of the adapters; None is the backbone's default
     seed: int = 0,  # Seed of the adapters
+    fine: CameraPath | None = None,  # The same motion at the frames of a video
     **facts,  # Further entries of the header
 ) -> Motion:  # The motion, with empty adapters
     "A motion that is known and not learned."
@@ -300,7 +325,8 @@ def unlearned_motion(
         seed=seed,
         cammimic=version("cammimic"),
     )
-    return Motion(*lora_state(backbone, metadata=metadata | facts), path=path)
+    fine = fine and fine.to_aspect(path.aspect)
+    return Motion(*lora_state(backbone, metadata=metadata | facts), path=path, fine=fine)
 
 
 def changed_motion(
@@ -310,14 +336,16 @@ def changed_motion(
     "A motion reversed, made stronger, eased and so on; what was learned stays as it is."
     if change == MotionChange():
         return motion
-    path = change.apply(motion.path)
+    fine = change.apply(motion.fine or motion.path, keep_number=False)
+    path = fine.resample(motion.path.num_frames)
     label = path.label()
     return replace(
         motion,
         path=path,
+        fine=motion.fine and fine,
         header=dict(
             motion.header,
-            duration=motion.header["duration"] * path.duration / motion.path.duration,
+            duration=motion.header["duration"] * fine.duration / (motion.fine or motion.path).duration,
             label=label,
             still=label == "static",
             change=asdict(change),

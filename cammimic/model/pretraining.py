@@ -33,16 +33,28 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from cammimic.core import InputError, atomic_path, checked, digest, read_json, to_json
+from cammimic.core import (
+    InputError,
+    atomic_path,
+    checked,
+    digest,
+    file_inside,
+    printable,
+    read_json,
+    set_usual_permissions,
+    to_json,
+)
 from cammimic.geometry.render import CameraMove, camera_rotation, panorama_view, render_photo, steady_move
 from cammimic.geometry.sources import read_sources, source_picture
 from cammimic.geometry.video import read_image, to_canvas
@@ -398,7 +410,7 @@ def pretrain(
         raise InputError(
             f"there is a run in {str(folder)!r} already; go on with it without vae and start, or choose another folder"
         )
-    begun = checked(_Begun, read_json(folder / "begun.json"), name=str(folder / "begun.json"))
+    begun = _begun(folder)
     if begun.sources != record:
         raise InputError(
             f"the training pictures of {str(sources)!r} are not those the run in {str(folder)!r} began with; choose "
@@ -440,7 +452,7 @@ def pretrain(
 class _Begun:
     "What a run began with."
 
-    first_step: int
+    first_step: Annotated[int, Field(ge=0, le=10**9)]
     start: bool
     sources: str
 
@@ -449,13 +461,20 @@ class _Begun:
 class _Trained:
     "How long a model was trained."
 
-    steps: int
-    image_steps: int | None = None
+    steps: Annotated[int, Field(ge=0, le=10**9)]
+    image_steps: Annotated[int, Field(ge=0, le=10**9)] | None = None
+
+
+def _begun(folder: str | Path) -> _Begun:
+    "What a run began with, as its folder says."
+    file = file_inside(folder, "begun.json")
+    return checked(_Begun, read_json(file), name=printable(str(file)))
 
 
 def _trained(model: str | Path) -> _Trained:
     "How long a model was trained, as its folder says."
-    return checked(_Trained, read_json(Path(model) / "training.json"), name=str(Path(model) / "training.json"))
+    file = file_inside(model, "training.json")
+    return checked(_Trained, read_json(file), name=printable(str(file)))
 
 
 def _record(rows: list) -> str:
@@ -473,6 +492,7 @@ def _begin(
     words = sorted({w for row in read_sources(sources) for w in re.findall("[a-z]+", row["caption"])} | set(_WORDS))
     (read_tokenizer(start) if start else build_tokenizer(words)).save_pretrained(folder / "tokenizer")
     (vae or load_embedded(start).vae).save_pretrained(folder / "vae")
+    set_usual_permissions(folder)
     steps = _trained(start).steps if start else 0
     with atomic_path(folder / "begun.json") as temporary:
         Path(temporary).write_text(json.dumps(dict(first_step=steps, start=bool(start), sources=record)))
@@ -520,10 +540,8 @@ def new_autoencoder(
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #5f905876
 def _save_part(module: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    "Store a module in another dtype, readable by everyone."
+    "Store a module in another dtype."
     nn.Module.to(module, dtype).save_pretrained(folder)
-    for file in folder.iterdir():
-        file.chmod(0o644)
 
 
 def export_embedded(
@@ -556,6 +574,7 @@ def export_embedded(
     (new / "training.json").write_text(json.dumps(dict(steps=steps["video"], image_steps=steps.get("image"))))
     if (output / "README.md").is_file():
         shutil.copy(output / "README.md", new)
+    set_usual_permissions(new)
     shutil.rmtree(output, ignore_errors=True)
     new.replace(output)
     return output

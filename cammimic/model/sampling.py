@@ -216,17 +216,26 @@ def sample_latents(
             latents = _guided_step(
                 backbone, scheduler, prediction, latents, timestep, following, guidance=None if last else guidance
             )
+        if not latents.isfinite().all():
+            _refuse_sample(backbone, prediction, settings, i + 1)
         if progress is not None:
             progress("sampling", i + 1, len(timesteps), {})
-    if not latents.isfinite().all():
-        raise InputError(
-            f"sampling gave values that are no numbers; lower guidance_scale ({settings.guidance_scale}) or use "
-            "torch_dtype float32"
-        )
     return latents
 
 
 # %% ../../nbs/3_model/08_sampling.ipynb #7fb183a8
+def _refuse_sample(backbone: Backbone, prediction: torch.Tensor, settings: SamplingSettings, step: int) -> None:
+    "Why a step gave no numbers: the denoiser does not bear its type, or what it was shown had grown too large."
+    if step == 1:
+        backbone.check_numbers(prediction, "denoiser", dtype=backbone.dtype)
+    kind = str(backbone.dtype).removeprefix("torch.")
+    larger = "" if backbone.dtype == torch.float32 else ", or use float32 (--dtype)"
+    raise InputError(
+        f"sampling gave no numbers in step {step} in {kind}: lower --guidance-scale ({settings.guidance_scale:g}) or "
+        f"take another number of --steps ({settings.steps}){larger}"
+    )
+
+
 def _guided_step(backbone: Backbone, scheduler, prediction, latents, timestep, following, *, guidance) -> torch.Tensor:
     "One scheduler step, pulled towards the weak video."
     if guidance is not None and guidance.mode == "x0":

@@ -5,6 +5,8 @@
 # %% auto #0
 __all__ = [
     "Text",
+    "EMBEDDED",
+    "MODEL_TYPES",
     "PIPELINES",
     "AdapterHeader",
     "MotionHeader",
@@ -13,7 +15,9 @@ __all__ = [
     "SamplingDefaults",
     "ModelDefaults",
     "read_model_defaults",
+    "known_defaults",
     "check_index",
+    "check_kind",
     "check_model_folder",
 ]
 
@@ -62,6 +66,7 @@ class AdapterHeader(BaseModel):
     format: Literal["cammimic-lora"]  # Of `write_lora`
     backbone: Text  # Name of the model they were trained on
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]  # Of `Backbone.fingerprint`
+    magnitudes: Annotated[str, Field(max_length=100_000)] | None = None  # Of `Backbone.magnitudes`; None: of 0.1.0
     peft: Annotated[dict[Literal["spatial", "temporal"], _Adapter], Field(min_length=1)]  # By adapter
 
 
@@ -104,6 +109,8 @@ class MotionHeader(AdapterHeader):
     "What a motion says of itself; entries that it lacks had no place in an older version."
 
     path: dict[str, Any]  # Of `CameraPath.to_dict`
+    fine: dict[str, Any] | None = None  # The same at the frames of the reference
+    rate: Annotated[float, Field(ge=0.01, le=1000)] | None = None  # Frames per second of the reference
     size: tuple[_Side, _Side]  # Canvas, (width, height) in pixels
     num_frames: Annotated[int, Field(ge=2, le=10_000)]  # Frames of the result
     duration: Annotated[float, Field(ge=0.001, le=1e6)]  # Seconds of the result
@@ -118,6 +125,7 @@ class MotionHeader(AdapterHeader):
     crop: Annotated[list[_Count], Field(min_length=4, max_length=4)] | None = None  # Left, top, width, height
     copied: Text | None = None  # What of its motion was taken
     verdict_reference: _Verdict | None = None  # How far its motion can be trusted
+    notes: Annotated[list[Text], Field(max_length=20)] = []  # What a user should know of what was copied
     moving_share: _Share | None = None  # What moved by itself
     mask: Text | None = None  # Name of the mask
     mask_objects: bool | None = None  # Whether that was left out of the training
@@ -181,6 +189,8 @@ def read_motion_header(
     found = checked(MotionHeader, header, name=name)
     try:
         frames = max(found.num_frames, CameraPath.from_dict(found.path).num_frames)
+        if found.fine is not None:
+            CameraPath.from_dict(found.fine)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     check_limit("held", found.size[0] * found.size[1] * frames, name)
@@ -230,6 +240,26 @@ def read_model_defaults(
     return values | ({"sizes": tuple(values["sizes"])} if "sizes" in values else {})
 
 
+# %% ../../nbs/3_model/00_stored.ipynb #b5562f68
+# What suits the embedded model
+EMBEDDED: dict[str, Any] = dict(
+    sizes=((80, 48), (64, 64), (48, 80), (80, 64), (64, 80)),
+    num_frames=16,
+    guidance_scale=1.0,
+    lora_rank=8,
+    sampling=dict(steps=50, strength=0.3),
+)
+
+
+def known_defaults(
+    backbone: str,  # Name of a model: embedded, a folder, or a hub id
+) -> dict[str, Any]:  # Fields of `Backbone`, as far as they are known
+    "What suits a model, before it is loaded."
+    if backbone == "embedded":
+        return EMBEDDED
+    return read_model_defaults(backbone) if Path(backbone).is_dir() else {}
+
+
 # %% ../../nbs/3_model/00_stored.ipynb #f830c97f
 _CLIP = dict(
     text_encoder=("CLIPTextModel",),
@@ -237,6 +267,10 @@ _CLIP = dict(
     vae=("AutoencoderKL", "PatchAutoencoder"),
 )
 _UNET3D = dict(unet=("UNet3DConditionModel",), **_CLIP)
+# model_type that transformers writes for a class
+MODEL_TYPES: dict[str, tuple[str, ...]] = dict(
+    CLIPTextModel=("clip_text_model", "clip"), UMT5EncoderModel=("umt5",), T5EncoderModel=("t5",)
+)
 # Pipeline in model_index.json -> part -> classes that cammimic loads; schedulers are those of diffusers
 PIPELINES: dict[str, dict[str, tuple[str, ...]]] = dict(
     TextToVideoSDPipeline=_UNET3D,
@@ -265,10 +299,38 @@ def check_index(
         if entry is None or entry == [None, None]:
             continue
         known = isinstance(entry, list) and len(entry) == 2 and entry[1] in classes
-        if not known or entry[0] not in ("diffusers", "transformers", "cammimic"):
+        if not known or entry[0] not in ("diffusers", "transformers", "cammimic", "cammimic.model.embedded"):
             shown = printable(".".join(map(str, entry)) if isinstance(entry, list) else str(entry))[:60]
             raise InputError(f"{name} has {shown} for its {part}, and cammimic knows {' and '.join(classes)}")
     return values
+
+
+class _T5Settings(BaseModel):
+    "Of T5 and UMT5, what decides which row of a table a distance between two tokens has."
+
+    relative_attention_num_buckets: Annotated[int, Field(ge=4, le=10_000)] = 32
+    relative_attention_max_distance: Annotated[int, Field(ge=2, le=1_000_000)] = 128
+
+    @model_validator(mode="after")
+    def _increasing(self) -> "_T5Settings":
+        "Refuse distances that have no row."
+        if self.relative_attention_max_distance <= self.relative_attention_num_buckets // 4:
+            raise ValueError("relative_attention_max_distance is below a quarter of relative_attention_num_buckets")
+        return self
+
+
+def check_kind(
+    settings: dict[str, Any],  # Of a config.json
+    kinds: tuple[str, ...],  # Classes that it may be of
+) -> None:  # `InputError` where it is another, or does not say what it is
+    "Refuse the settings of another part than is wanted; without them a library would take its own."
+    types = tuple(kind for name in kinds for kind in MODEL_TYPES.get(name, ()))
+    word, wanted = ("model_type", types) if types else ("_class_name", kinds)
+    if (found := settings.get(word)) not in wanted:
+        said = "says nothing of its kind" if found is None else f"is a {printable(str(found))[:60]}"
+        raise InputError(f"it {said} ({word} in config.json), and a {' or '.join(kinds)} is wanted")
+    if "umt5" in types:
+        checked(_T5Settings, settings, name="its config.json")
 
 
 def check_model_folder(
@@ -281,5 +343,11 @@ def check_model_folder(
     file = file_inside(folder, "model_index.json", within=links_may_lead_to(folder))
     index = check_index(read_json(file), printable(str(file)))
     read_model_defaults(folder)
-    for part in (*PIPELINES.get(index["_class_name"], {}), "scheduler", "motion_adapter"):
-        check_part(folder / part, home=folder)
+    kinds = PIPELINES.get(index["_class_name"], {})
+    for part in (*kinds, "scheduler", "motion_adapter"):
+        settings = check_part(folder / part, home=folder)
+        if part in kinds and part != "tokenizer" and "config.json" in settings:
+            try:
+                check_kind(settings["config.json"], kinds[part])
+            except InputError as error:
+                raise InputError(f"the {part} of {printable(str(folder))}: {error}") from None

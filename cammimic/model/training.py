@@ -192,7 +192,7 @@ def _history(header: dict, tensors: dict) -> list:
     ]
 
 
-def _load_state(path, *, parameters: dict, optimizer, generator, run: dict) -> list:
+def _load_state(path, *, parameters: dict, optimizer, generator, run: dict, earlier: tuple = ()) -> list:
     "Take up a stored run and return its history; one of other settings is refused."
     from safetensors import SafetensorError, safe_open
 
@@ -204,7 +204,7 @@ def _load_state(path, *, parameters: dict, optimizer, generator, run: dict) -> l
             raise InputError("its header is no dictionary")
     except InputError as error:
         raise InputError(f"{shown!r} is not the state of a training run; {anew} ({error})") from error
-    if header.get("run") != run:
+    if header.get("run") not in (run, *earlier):
         raise InputError(f"{shown!r} belongs to a run with other settings; {anew}")
     try:
         _check_state(stored, parameters)
@@ -255,6 +255,18 @@ def _summary(tensor: torch.Tensor) -> str:
     return f"{tuple(tensor.shape)} {digest(tensor.detach().float().cpu().contiguous().numpy().tobytes())}"
 
 
+def _refuse_step(backbone: Backbone, stage: str, done: int) -> None:
+    "Why a step gave no numbers: in the first one nothing was learned yet, so it is the model."
+    if done == 0:
+        backbone.check_numbers(torch.tensor(torch.nan), "denoiser", dtype=backbone.dtype)
+    kind = str(backbone.dtype).removeprefix("torch.")
+    larger = "" if backbone.dtype == torch.float32 else ", use float32 (--dtype)"
+    raise InputError(
+        f"stage {stage!r} gave no numbers in step {done + 1} in {kind}: train less (--train-steps {done}){larger} or "
+        "lower learning_rate"
+    )
+
+
 def _train(
     backbone: Backbone,
     compute,
@@ -285,7 +297,8 @@ def _train(
     )
     everything = dict(parameters=parameters, optimizer=optimizer, generator=generator)
     if state_path is not None and Path(state_path).exists():
-        history = _load_state(state_path, run=run, **everything)
+        earlier = tuple(dict(run, backbone=name) for name in backbone.earlier_fingerprints())  # of 0.1.0
+        history = _load_state(state_path, run=run, earlier=earlier, **everything)
 
     def save():
         if state_path is not None:
@@ -306,11 +319,9 @@ def _train(
             save()
             raise
         values = {key: value.item() for key, value in values.items()}
-        if not np.isfinite(list(values.values())).all():
-            raise InputError(
-                f"stage {stage!r} lost its way in step {len(history) + 1} ({values}); lower the learning rate of "
-                f"{settings.learning_rate}"
-            )
+        norms = torch.stack([w.grad.norm() for w in parameters.values() if w.grad is not None])
+        if not (np.isfinite(list(values.values())).all() and norms.isfinite().all()):
+            _refuse_step(backbone, stage, len(history))
         optimizer.step()
         history.append(values)
         try:

@@ -16,22 +16,43 @@ __all__ = [
 
 # %% ../../nbs/3_model/10_transfer.ipynb #5813cb51
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from cammimic.core import InputError, atomic_path, printable, to_json
-from cammimic.geometry.composing import compose_video
-from cammimic.geometry.moves import MotionChange, check_subject, read_motion
+from cammimic.core import InputError, atomic_path, check_limit, printable, to_json
+from cammimic.geometry.composing import anchor_time, choose_framing, compose_video, shown_rate, within_scene
+from cammimic.geometry.moves import WORDS_RATE, MotionChange, check_subject, read_motion, usual_rate, words_duration
 from cammimic.geometry.path import CameraPath
+from cammimic.geometry.sound import add_sound
 from cammimic.geometry.strips import contact_strip
-from cammimic.geometry.video import Video, centre_crop_box, probe_video, read_image, to_canvas, write_image, write_video
-from cammimic.geometry.weak_video import WeakVideo, is_video, read_moving_scene, read_subject, weak_video
+from cammimic.geometry.video import (
+    Video,
+    centre_crop_box,
+    probe_video,
+    read_image,
+    standard_rate,
+    to_canvas,
+    write_image,
+    write_video,
+)
+from cammimic.geometry.weak_video import (
+    WeakVideo,
+    fit_window,
+    is_video,
+    read_moving_scene,
+    read_subject,
+    scene_frames,
+    scene_motion,
+    weak_video,
+)
 from cammimic.metrics.camerascore import CameraScore, measure_path, score_paths
 from cammimic.model.backbone import Backbone, rare_token
 from cammimic.model.lora import install_lora, lora_state, scale_adapters
@@ -61,7 +82,8 @@ class GuidanceSettings:
     erode: int = 0
     # What fills the weak video's border before encoding: reflect, black (the paper's), replicate, inpaint
     border: str = "reflect"
-    anchor: str = "first"  # Frame in which the picture is unmoved: first, middle or last
+    # Frame in which the picture is unmoved: first, middle or last; auto: as `choose_framing` says
+    anchor: str = "first"
     composition: str = "compose"  # compose, or the paper's sequential warping
 
     def __post_init__(self):
@@ -80,11 +102,14 @@ class Result:
     score: CameraScore  # How well the motion was copied
     facts: dict  # Settings, seeds, versions, crop, timings
     history: list  # Losses of stage 2, step by step
-    # Called as compose(size=None), yields the frames of `compose_video` at the picture's resolution
+    # Called as compose(size=None, fps=None), yields the frames of `compose_video` at the picture's resolution and at
+    # that rate; with sparse=True those at the times of the model's frames
     compose: Callable | None = None
+    rate: Fraction = Fraction(WORDS_RATE)  # Frames per second of the composed video: the reference's, or the scene's
+    scene: Path | None = None  # File of a moving scene, whose sound the video gets
 
     @property
-    def fps(self) -> float:  # Frames per second: as long as the reference
+    def fps(self) -> float:  # Frames per second of the model's frames: as long as the reference
         return self.facts["fps"]
 
     def to_dict(self) -> dict:
@@ -102,6 +127,7 @@ def guided_video(
     # True on what stays where it is while the rest of the picture moves, shape (H, W)
     subject: np.ndarray | None = None,
     size: tuple,  # Canvas, (width, height) in pixels
+    window: np.ndarray | None = None,  # Crop that the video begins from, of `fit_window`; None: the whole picture
     text: torch.Tensor,  # Embedding of the prompt t_I, shape (1, L, D)
     negative_text: torch.Tensor,  # Embedding of the empty or negative prompt
     sampling: SamplingSettings,  # How to sample
@@ -120,8 +146,10 @@ def guided_video(
         size=size,
         border=guidance.border,
         anchor=guidance.anchor,
+        window=window,
         composition=guidance.composition,
         supersample=int(np.clip(box[2] // size[0], 1, 4)),
+        prefilter=False,
     )
     z_P = backbone.encode_video(weak.frames).float()
     seen = np.stack([weak.mask[group].all(0) for group in backbone.latent_groups(len(weak.frames))])
@@ -157,9 +185,10 @@ def apply_motion(
     settings: TrainingSettings = TrainingSettings(),  # Stage 2
     sampling: SamplingSettings | None = None,  # None is the backbone's default
     guidance: GuidanceSettings = GuidanceSettings(),  # Homography guidance
-    lora_scales: tuple = (1.0, 1.0),  # Strength of the spatial and the temporal adapter while sampling
+    fit: bool = False,  # Begin from the largest crop of the picture that keeps the whole motion inside
+    lora_scales: tuple[float, float] = (1.0, 1.0),  # Strength of the spatial and temporal adapter while sampling
     seed: int = 0,  # Seed of everything random
-    fps: float | None = None,  # Frames per second; None makes the video as long as the reference
+    fps: float | None = None,  # Frames per second of the model's frames; None makes them as long as the reference
     progress: Callable | None = None,  # Called as progress(phase, step, steps, values)
     state_path: str | Path | None = None,  # File that keeps an unfinished stage 2
 ) -> Result:  # The video and its score
@@ -168,7 +197,8 @@ def apply_motion(
     backbone.solver(sampling.scheduler, sampling.steps)  # refused now or never
     backbone.check_size(motion.size)
     backbone.latent_groups(motion.path.num_frames)
-    size, (picture, own) = motion.size, _read_scene(image, motion.path, steady)
+    motion = _within(motion, image)
+    size, (picture, own) = motion.size, _read_scene(image, motion, steady)
     taken_out, stays = (
         own if steady else None,
         None if subject is None else read_subject(subject, picture.shape[-2:-4:-1]),
@@ -178,6 +208,12 @@ def apply_motion(
         if own is None or steady or own.verdict.level == "unusable"
         else replace(own, times=motion.path.times).to_aspect(size[0] / size[1]).compose(motion.path)
     )
+    framing = choose_framing(
+        motion.at_rate(), size[0] / size[1], anchor=guidance.anchor, fit=fit, own=taken_out, subject=stays
+    )
+    guidance, window = replace(guidance, anchor=framing.anchor), None
+    if fit:
+        window = fit_window(motion.at_rate(), size[0] / size[1], anchor=anchor_time(motion.path, framing.anchor))
     install_lora(backbone, motion.tensors, motion.header)
     scene = prompt or NEUTRAL_SCENE
     t_I = motion_prompt(scene, motion.token) if motion.token else scene
@@ -201,6 +237,7 @@ def apply_motion(
         own=taken_out,
         subject=stays,
         size=size,
+        window=window,
         text=text,
         negative_text=negative,
         sampling=sampling,
@@ -209,8 +246,9 @@ def apply_motion(
         progress=progress,
     )
     clock.lap("sampling")
+    notes = [framing.remark(), _crop_remark(picture.shape[-2:-4:-1], size, backbone)]
     facts = dict(
-        motion.header,
+        {key: value for key, value in motion.header.items() if key != "magnitudes"},
         image=printable(Path(image).name) if not isinstance(image, np.ndarray) else None,
         image_crop=list(centre_crop_box(picture.shape[-2:-4:-1], size[0] / size[1])),
         own_motion=own and own.label(),
@@ -222,6 +260,8 @@ def apply_motion(
         scene_training=asdict(settings),
         sampling=asdict(sampling),
         guidance=asdict(guidance),
+        framing=asdict(framing),
+        notes=[*motion.header.get("notes", ()), *filter(None, notes)],
         lora_scales=list(lora_scales),
         apply_seed=seed,
         new_area=float(1 - weak.mask[-1].mean()),
@@ -229,18 +269,80 @@ def apply_motion(
             motion=motion.history[-1] if motion.history else None, scene=history[-1] if history else None
         ),
     )
-    compose = partial(compose_video, frames, picture, motion.path, own=taken_out, subject=stays, anchor=guidance.anchor)
-    return replace(_finish(frames, weak, motion, wanted, facts, history, clock, fps=fps), compose=compose)
+    compose = partial(
+        _composed, frames, picture, motion, image, steady=steady, subject=stays, anchor=framing.anchor, window=window
+    )
+    made = _finish(frames, weak, motion, wanted, facts, history, clock, fps=fps)
+    scene_file = Path(image) if picture.ndim == 4 and not isinstance(image, np.ndarray) else None
+    return replace(made, compose=compose, rate=motion.rate, scene=scene_file)
+
+
+def _composed(
+    frames: np.ndarray,
+    picture: np.ndarray,
+    motion: Motion,
+    image: str | Path | np.ndarray,
+    *,
+    steady: bool,
+    size: tuple | None = None,
+    fps: float | Fraction | None = None,
+    sparse: bool = False,
+    **options: Any,
+) -> Iterator[np.ndarray]:
+    "The composed video at a rate, or at the model's frames."
+    fine, scene, own = motion.path if sparse else motion.at_rate(fps), picture, None
+    times = fine.times - fine.times[0]
+    if picture.ndim == 4 and isinstance(image, np.ndarray):
+        scene = picture[np.abs(times[:, None] - (motion.path.times - motion.path.times[0])).argmin(axis=1)]
+    elif picture.ndim == 4:
+        scene = scene_frames(image, times)
+        own = scene_motion(image, times, duration=motion.header["duration"], steady=True) if steady else None
+    return compose_video(frames, scene, motion.path, fine=fine, own=own, size=size, **options)
 
 
 # %% ../../nbs/3_model/10_transfer.ipynb #95ea8eb3
-def _read_scene(image: str | Path | np.ndarray, path: CameraPath, steady: bool) -> tuple:
+def _within(motion: Motion, image: str | Path | np.ndarray) -> Motion:
+    "A motion no longer than the moving scene that follows it, at that scene's rate."
+    if isinstance(image, np.ndarray) or not is_video(image):
+        return motion
+    scene = probe_video(image)
+    seconds, note = within_scene(motion.header["duration"], scene, image)
+    header = dict(motion.header, rate=float(standard_rate(scene.fps)), duration=seconds)
+    if note is None:
+        return replace(motion, header=header)
+    header["notes"] = [*header.get("notes", ()), note]
+    fine = (motion.fine or motion.path).at_rate(header["rate"], seconds=seconds)
+    return replace(motion, header=header, fine=fine, path=fine.resample(motion.path.num_frames))
+
+
+def _crop_remark(image_size: tuple, size: tuple, backbone: Backbone) -> str | None:
+    "Where much of the picture is cut off by the video's shape: how much, and the way out."
+
+    def share(canvas):
+        return np.prod(centre_crop_box(image_size, canvas[0] / canvas[1])[2:]) / np.prod(image_size)
+
+    used, best = share(size), share(backbone.nearest_size(image_size[0] / image_size[1]))
+    if used >= 1 - _CUT_OFF:
+        return None
+    shape = "x".join(map(str, image_size))
+    out = (
+        f"--aspect image keeps {best:.0%}"
+        if best > used + 0.05
+        else "the model makes no such shape: crop the image, or take cammimic preview, which keeps all of it"
+    )
+    return f"{used:.0%} of the {shape} image is used, its middle; {out}"
+
+
+_CUT_OFF = 0.3  # Share of a picture that may be cut off without a word
+
+
+def _read_scene(image: str | Path | np.ndarray, motion: Motion, steady: bool) -> tuple:
     "Picture or frames, and the motion of the scene's own camera, None for a picture."
     if isinstance(image, np.ndarray) or not is_video(image):
         if steady:
             raise InputError("only a moving scene can be held steady, this one is a picture")
         return image if isinstance(image, np.ndarray) else read_image(image, max_side=4096), None
-    return read_moving_scene(image, path.num_frames, steady=steady)
+    return read_moving_scene(image, motion.path.num_frames, duration=motion.header["duration"], steady=steady)
 
 
 class _Clock:
@@ -363,20 +465,20 @@ def transfer(
         {s: None if state_folder is None else Path(state_folder) / f"{s}.safetensors" for s in ("motion", "scene")},
     )
     if reference is None:
-        path = read_motion(
-            motion, num_frames=num_frames or backbone.num_frames, aspect=size[0] / size[1], duration=duration, seed=seed
+        lasts = words_duration(motion, image, duration)
+        given = read_motion(motion, aspect=size[0] / size[1], duration=lasts, seed=seed)
+        learned = unlearned_motion(
+            given.resample(num_frames or backbone.num_frames),
+            backbone,
+            size=size,
+            rank=rank,
+            seed=seed,
+            fine=given,
+            rate=float(usual_rate(given)),
+            duration=given.duration * given.num_frames / (given.num_frames - 1),
+            motion=printable(Path(motion).name if str(motion).endswith(".json") else str(motion)),
         )
-        learned, training = (
-            unlearned_motion(
-                path,
-                backbone,
-                size=size,
-                rank=rank,
-                seed=seed,
-                motion=printable(Path(motion).name if str(motion).endswith(".json") else str(motion)),
-            ),
-            replace(training, orthogonality=None),
-        )
+        training = replace(training, orthogonality=None)
     else:
         learned = learn_motion(
             reference,
@@ -427,6 +529,14 @@ _SYNTHETIC = "synthetic media, generated with cammimic"  # Every video says so
 _STRIP_BYTES = 150_000  # Largest strip
 
 
+def _source_types(new_area: str) -> tuple[str, str]:
+    "What the IPTC calls the model's own video, and one that is composed."
+    composed = "compositeSynthetic" if new_area == "complete" else "compositeWithTrainedAlgorithmicMedia"
+    return tuple(
+        f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}" for kind in ("trainedAlgorithmicMedia", composed)
+    )
+
+
 def write_result(
     result: Result,  # Of `transfer` or `apply_motion`
     output: str | Path,  # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
@@ -435,25 +545,43 @@ def write_result(
     # Write the composed video at the picture's resolution, and the model's own, which the scores are of, beside it as
     # NAME.raw.mp4
     compose: bool = False,
+    # Frames per second of the video, which lasts as long at any rate; None: the reference's where it is composed, and
+    # those of the model where it is not
+    fps: float | None = None,
+    audio: bool = True,  # Keep the sound of a moving scene
+    # What stands in a composed video where the picture is not known: 'model', or 'complete', the picture continued from
+    # itself: then no pixel of it is the model's
+    new_area: str = "model",
 ) -> dict:  # What the JSON file holds
     "Write a result: video, strip and facts."
-    output = Path(output)
+    output, seconds = Path(output), len(result.frames) / result.fps
+    usual = result.rate if compose else Fraction(result.fps)
+    rate = shown_rate(usual, fps=fps, suffix=output.suffix)
+    count = max(2, round(seconds * rate)) if compose or fps else len(result.frames)
+    check_limit("shown", count, printable(str(output)))
     rows = {} if reference_frames is None else {"reference": reference_frames}
     rows |= {"weak video": result.weak.frames, "result": result.frames}
     raw = output.with_suffix(f".raw{output.suffix}") if compose else output
-    kinds = [
-        f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}AlgorithmicMedia"
-        for kind in ("trained", "compositeWithTrained")
-    ]
+    kinds = _source_types(new_area)
     facts = dict(result.to_dict(), output=output.name, raw=raw.name, digital_source_type=kinds[compose])
-    text = to_json(facts, indent=1, ascii=True)  # refuses what is no number, before anything is written
-    write_video(raw, result.frames, fps=result.fps, comment=f"{_SYNTHETIC}: {kinds[0]}")
+    facts["new_area_by"] = "completion, no model" if compose and new_area == "complete" else "model"
+    facts |= dict(output_fps=float(rate), output_frames=count)
+    to_json(facts)  # refuses what is no number, before anything is written
     if compose:
-        write_video(output, result.compose(), fps=result.fps, crf=20, comment=f"{_SYNTHETIC}: {kinds[1]}")
+        write_video(raw, result.frames, fps=result.fps, comment=f"{_SYNTHETIC}: {kinds[0]}")
+        frames = result.compose(fps=rate, new_area=new_area)
+        write_video(output, frames, fps=rate, crf=20, preset="superfast", comment=f"{_SYNTHETIC}: {kinds[1]}")
         height, width = result.frames.shape[1:3]
         larger = max(1, 480 // width)
-        rows["composed"] = np.stack(list(result.compose(size=(larger * width, larger * height))))
+        rows["composed"] = np.stack(
+            list(result.compose(size=(larger * width, larger * height), sparse=True, new_area=new_area))
+        )
+    else:
+        nearest = np.minimum((np.arange(count) + 0.5) / count * len(result.frames), len(result.frames) - 1).astype(int)
+        write_video(raw, result.frames[nearest], fps=rate, comment=f"{_SYNTHETIC}: {kinds[0]}")
+    if audio and result.scene is not None:
+        facts["sound"] = add_sound(output, result.scene, duration=count / float(rate))
     write_image(output.with_suffix(".png"), contact_strip(rows, num_columns=6, height=84), max_bytes=_STRIP_BYTES)
     with atomic_path(output.with_suffix(".json")) as temporary:
-        Path(temporary).write_text(text)
+        Path(temporary).write_text(to_json(facts, indent=1, ascii=True))
     return facts

@@ -8,6 +8,9 @@ __all__ = [
     "CLUSTERS",
     "REQUIRED",
     "OPTIONAL",
+    "TIES",
+    "UNANSWERED",
+    "TIE",
     "Reading",
     "Answers",
     "same_person",
@@ -18,6 +21,7 @@ __all__ = [
     "exact_interval",
     "cluster_interval",
     "permutation_test",
+    "pair_agreement",
     "fleiss_kappa",
     "kappa_interval",
     "place_counts",
@@ -29,9 +33,12 @@ __all__ = [
 import csv
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import import_module
 from itertools import permutations, product
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +69,8 @@ QUESTIONS = dict(
 )
 CLUSTERS = ("participants", "examples")
 REQUIRED, OPTIONAL = ("participant", "example", "question", "choice"), ("order", "trial", "time", "study")
+TIES = ("tie", "no preference")  # What a choice says where none of the videos is better, in any case
+UNANSWERED, TIE = -1, -2  # In place of the index of a method
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class Reading:
     spellings: dict[str, tuple[str, ...]] = field(default_factory=dict)  # Participant -> spellings, where there are two
     repeated: int = 0  # Rows that say the same as an earlier one, and do not count
     skipped: int = 0  # Rows that were left out, for `skip_bad`
+    rejected: int = 0  # Rows of work that was rejected, in a table of Mechanical Turk
     unnamed: int = 0  # Answers without the id of a study, as those of 0.1.0
 
 
@@ -82,7 +92,7 @@ class Answers:
     examples: tuple  # Names of the E examples
     questions: tuple  # Names of the Q questions
     methods: tuple  # Names of the M methods
-    choices: np.ndarray  # Index of the method chosen, shape (N, E, Q); -1: not answered
+    choices: np.ndarray  # Index of the method chosen, shape (N, E, Q); `UNANSWERED` or `TIE`
     orders: np.ndarray  # Index of the method shown at each place, shape (N, E, M); -1: not known
     trials: np.ndarray  # Place of the example in the session, from 1, shape (N, E); 0: not known
     seconds: np.ndarray  # Time the answer took, shape (N, E, Q); NaN: not known
@@ -91,15 +101,32 @@ class Answers:
     reading: Reading = Reading()  # How they were read
 
     @property
-    def counts(self) -> np.ndarray:  # 1 where a method was chosen, shape (N, E, Q, M), float64
-        "Answers as numbers that can be added."
-        return (self.choices[..., None] == np.arange(len(self.methods))).astype(np.float64)
+    def answered(self) -> np.ndarray:  # 1 where there is an answer, shape (N, E, Q), float64
+        "Where there are answers, ties among them."
+        return (self.choices != UNANSWERED).astype(np.float64)
 
     @property
-    def missing(self) -> list:  # (participant, example, question) without an answer
+    def ties(self) -> np.ndarray:  # 1 where no method was preferred, shape (N, E, Q), float64
+        "Where there is no preference."
+        return (self.choices == TIE).astype(np.float64)
+
+    @property
+    def counts(self) -> np.ndarray:  # 1 where a method was chosen, 1/M where none was preferred, shape (N, E, Q, M)
+        "Answers as numbers that can be added; a tie counts for all methods in equal parts."
+        chosen = self.choices[..., None] == np.arange(len(self.methods))
+        return chosen + self.ties[..., None] / len(self.methods)
+
+    @property
+    def kinds(self) -> np.ndarray:  # 1 where a method was chosen or, last, none was preferred, shape (N, E, Q, M + 1)
+        "Answers with the tie as an answer of its own."
+        return (self.choices[..., None] == [*range(len(self.methods)), TIE]).astype(np.float64)
+
+    @property
+    def missing(self) -> list[tuple[str, str, str]]:  # (participant, example, question) without an answer
         "What was not answered."
         return [
-            (self.participants[p], self.examples[e], self.questions[q]) for p, e, q in np.argwhere(self.choices < 0)
+            (self.participants[p], self.examples[e], self.questions[q])
+            for p, e, q in np.argwhere(self.choices == UNANSWERED)
         ]
 
 
@@ -140,6 +167,7 @@ class Key(BaseModel):
     study: str = Field("", pattern="^([0-9a-f]{12})?$")  # Id of the study
     methods: list[_Method] = Field(min_length=1, max_length=LIMITS["compared"].most)  # Names, sorted
     questions: list[_Name] = Field([], max_length=LIMITS["compared"].most)  # Names; empty: not known
+    ties: bool = False  # Whether the page has an answer for no preference
     examples: dict[str, _Name]  # Code -> name
     videos: dict[str, tuple[str, str]]  # Code -> code of the example, method
 
@@ -157,7 +185,7 @@ class Key(BaseModel):
 
 def read_key(
     path: str | Path,  # Key file that `make_study` writes beside the page
-) -> dict:  # 'study', 'methods', 'questions', 'examples' and 'videos' of `Key`
+) -> dict:  # 'study', 'methods', 'questions', 'ties', 'examples' and 'videos' of `Key`
     "What the blind names of a study stand for."
     try:
         return checked(Key, read_json(path), name=str(path)).model_dump()
@@ -165,13 +193,61 @@ def read_key(
         raise InputError(f"{error}; the key of a study is written by cammimic study make") from None
 
 
+# %% ../../nbs/6_study/01_preference.ipynb #55b4eaac
+_REFUSED = ("rejected", "abandoned", "returned", "expired")  # What is left out, by the column AssignmentStatus
+_ANSWER = "Answer."
+
+
+def _is_of_turk(row: dict) -> bool:
+    "Whether a table is one of Mechanical Turk, or of Turkle, which has its form."
+    return {"WorkerId", "HITId"} <= {*row} and any(name and name.startswith(_ANSWER) for name in row)
+
+
+def _turk_columns(row: dict) -> dict[str, str]:
+    "Which column of Mechanical Turk is what; every other column Answer.* is a question."
+    found = dict(participant="WorkerId", example="HITId")
+    for group, names in (("Input.", ("example", "question", *OPTIONAL)), (_ANSWER, ("question", "choice", *OPTIONAL))):
+        found |= {name: f"{group}{name}" for name in names if f"{group}{name}" in row}
+    return found
+
+
+def _renamed(row: dict, columns: dict[str, str], shown: str) -> list[dict]:
+    "The answers of a row whose columns have other names: one, or one for each question."
+    if missing := [column for column in columns.values() if column not in row]:
+        there = printable(", ".join(filter(None, row))[:200])
+        raise InputError(f"{shown} has no column {quoted(missing[0])}, as --columns has it, only {there}")
+    common = {name: row[name] for name in REQUIRED + OPTIONAL if name in row}
+    common |= {name: row[column] for name, column in columns.items()}
+    if "choice" in common or not any(column and column.startswith(_ANSWER) for column in row):
+        return [dict(question="overall") | common]
+    said, used = [], {*columns.values()}
+    for column, value in row.items():
+        question = column.removeprefix(_ANSWER) if column not in used and column.startswith(_ANSWER) else None
+        ticked = str(value).strip().lower()
+        if question is None or not ticked or ticked == "false":
+            continue
+        if ticked == "true" and "." in question:  # radio buttons: a column for each of their values
+            question, _, value = question.rpartition(".")
+        said.append(common | dict(question=question, choice=value))
+    return said
+
+
+def _check_columns(columns: dict[str, str]) -> None:
+    "Refuse names that no answer has."
+    if strange := [name for name in columns if name not in REQUIRED + OPTIONAL]:
+        raise InputError(
+            f"--columns names {quoted(strange[0])}; an answer has {', '.join(REQUIRED)}, and may have "
+            f"{', '.join(OPTIONAL)}"
+        )
+
+
 # %% ../../nbs/6_study/01_preference.ipynb #e976916c
-def _parquet_rows(path: Path) -> list:
+def _parquet_rows(path: Path, wanted: tuple[str, ...]) -> list:
     "Rows of a Parquet file; text stays in its dictionary until its length is known."
     parquet = require_extra("pyarrow.parquet", "study", "reading Parquet")
     check_limit("table", regular_file(path, "file of answers").stat().st_size, printable(str(path)))
     try:
-        columns = [name for name in parquet.read_schema(path).names if name in REQUIRED + OPTIONAL]
+        columns = [name for name in parquet.read_schema(path).names if name in wanted]
         with parquet.ParquetFile(path, read_dictionary=columns) as file:
             groups = [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
             check_limit("cells", file.metadata.num_rows * len(columns), printable(str(path)))
@@ -188,18 +264,31 @@ def _parquet_rows(path: Path) -> list:
         raise InputError(f"{printable(str(path))} cannot be read as answers: {said}") from error
 
 
-def _read_rows(path: Path) -> list:
-    "Rows of a file as dictionaries of text."
+def _read_rows(path: Path, columns: dict[str, str]) -> tuple[list, int]:
+    "Rows of a file as dictionaries of text, each with its number, and how many rows are of rejected work."
     shown = printable(str(path))
-    table = _parquet_rows(path) if path.suffix.lower() == ".parquet" else read_csv(path, name=shown, cells=True)
+    if path.suffix.lower() == ".parquet":
+        table = _parquet_rows(path, (*REQUIRED, *OPTIONAL, *columns.values()))
+    else:
+        table = read_csv(path, name=shown, cells=True)
     if not table:
         raise InputError(f"{shown} holds no answers")
-    if lacking := [name for name in REQUIRED if name not in table[0]]:
+    rows, accepted = [*enumerate(table, 2)], [*enumerate(table, 2)]
+    if columns or _is_of_turk(table[0]):
+        accepted = [(k, row) for k, row in rows if str(row.get("AssignmentStatus", "")).strip().lower() not in _REFUSED]
+        wanted = (_turk_columns(table[0]) if _is_of_turk(table[0]) else {}) | columns
+        rows = [(k, said) for k, row in accepted for said in _renamed(row, wanted, shown)]
+    if not rows:
+        raise InputError(f"{shown} holds no answers of work that was accepted")
+    if lacking := [name for name in REQUIRED if name not in rows[0][1]]:
+        there = printable(", ".join(filter(None, table[0]))[:200])
         raise InputError(
-            f"{shown} has no column {lacking[0]!r}; a file of answers has {', '.join(REQUIRED)}, and may have "
-            f"{', '.join(OPTIONAL)}"
+            f"{shown} has no column {lacking[0]!r}, only {there}; a file of answers has {', '.join(REQUIRED)}, and may "
+            f"have {', '.join(OPTIONAL)}: say what is what by --columns {lacking[0]}=COLUMN"
         )
-    return [{name: "" if row.get(name) is None else str(row[name]) for name in REQUIRED + OPTIONAL} for row in table]
+    named = REQUIRED + OPTIONAL
+    texts = [(k, {name: "" if row.get(name) is None else str(row[name]) for name in named}) for k, row in rows]
+    return texts, len(table) - len(accepted)
 
 
 def _cleaned(row: dict) -> dict:
@@ -220,27 +309,49 @@ def _unblinded(row: dict, key: dict) -> str | None:
         return None
     if key["questions"] and row["question"] not in key["questions"]:
         return f"unknown question {quoted(row['question'])}; the study asks {', '.join(key['questions'])}"
-    codes = [row["choice"], *filter(None, row["order"].split("|"))]
+    tie = _is_tie(row["choice"], ())
+    if tie and not key["ties"]:
+        return f"choice {quoted(row['choice'])} is no video, and this study was made without --ties"
+    codes = [*([] if tie else [row["choice"]]), *filter(None, row["order"].split("|"))]
     for code in codes:
         if code not in key["videos"]:
             return f"unknown video {quoted(code)}: it is not in the key"
         if key["videos"][code][0] != row["example"]:
             return f"video {quoted(code)} was not shown for example {quoted(row['example'])}"
+    if row["example"] not in key["examples"]:
+        return f"unknown example {quoted(row['example'])}: it is not in the key"
     row["example"] = key["examples"][row["example"]]
-    row.update(choice=key["videos"][codes[0]][1], order="|".join(key["videos"][code][1] for code in codes[1:]))
+    named = [key["videos"][code][1] for code in codes]
+    row.update(choice=TIES[0] if tie else named.pop(0), order="|".join(named))
     return None
 
 
-def _order_fault(row: dict, methods: tuple) -> str | None:
+def _is_tie(choice: str, methods: Iterable[str]) -> bool:
+    "Whether a choice says that no video is better, and is no method of that name."
+    return choice.casefold() in TIES and choice not in methods
+
+
+def _meant(choice: str, methods: Iterable[str]) -> str:
+    "What a choice that is no method may stand for."
+    known = {same_person(name): name for name in methods}
+    near = get_close_matches(same_person(choice), known, 1, 0.75)
+    hint = f" (is {quoted(known[near[0]])} meant?)" if near else ""
+    return f"{hint}; an answer without a preference is written {quoted(TIES[0])}"
+
+
+def _order_fault(row: dict, methods: tuple, named: tuple) -> str | None:
     "What is wrong with a row's choice, and with what was shown."
-    if methods and row["choice"] not in methods:
-        return f"unknown method {quoted(row['choice'])}; the methods are {', '.join(methods)}"
+    shown = row["order"].split("|") if row["order"] else []
+    tie = _is_tie(row["choice"], named or shown)
     if "|" in row["choice"]:
         return f"choice {quoted(row['choice'])} is more than one method"
-    shown = row["order"].split("|") if row["order"] else []
+    if named and not tie and row["choice"] not in named:
+        return (
+            f"unknown method {quoted(row['choice'])}; the methods are {', '.join(named)}{_meant(row['choice'], named)}"
+        )
     if shown and (len(set(shown)) < len(shown) or methods and set(shown) != set(methods)):
         return f"order {quoted(row['order'])} does not name each method once"
-    if shown and row["choice"] not in shown:
+    if shown and not tie and row["choice"] not in shown:
         return f"choice {quoted(row['choice'])} is none of those shown, {quoted(row['order'])}"
     return None
 
@@ -259,14 +370,14 @@ def _number_fault(row: dict) -> str | None:
     return None
 
 
-def _fault(row: dict, methods: tuple) -> str | None:
-    "What is wrong with a row."
+def _fault(row: dict, methods: tuple, named: tuple) -> str | None:
+    "What is wrong with a row, of `methods` if they are given, or of those that all orders name."
     if empty := [name for name in REQUIRED if not row[name]]:
         return f"no {empty[0]}"
     if long := [name for name, value in row.items() if len(value) > LIMITS["cell"].most]:
         return f"{long[0]} {quoted(row[long[0]])} has {len(row[long[0]]):,} characters"
     if row["question"] != "attention":
-        return _order_fault(row, methods) or _number_fault(row)
+        return _order_fault(row, methods, named) or _number_fault(row)
     if row["choice"] not in ("pass", "fail"):
         return f"an attention check ends with pass or fail, not {quoted(row['choice'])}"
     return _number_fault(row)
@@ -330,6 +441,7 @@ def read_answers(
     *,
     methods: tuple = (),  # Names of the methods that were shown; empty: those the key or the answers name
     key: str | Path | None = None,  # Key file, where the answers hold blind names
+    columns: dict[str, str] | None = None,  # Column of the files that holds a column of `REQUIRED` or `OPTIONAL`
     skip_bad: bool = False,  # Leave rows out that cannot be used, instead of refusing the file
     keep_inattentive: bool = False,  # Keep participants who failed an attention check
 ) -> Answers:  # Checked answers
@@ -337,15 +449,17 @@ def read_answers(
     paths, opened = list(map(Path, paths)), None if key is None else read_key(key)
     methods = tuple(methods or (opened["methods"] if opened else ()))
     check_limit("compared", len(methods), "the list of methods")
-    everything = [
-        (f"{printable(str(path))}, row {number}", _cleaned(row))
-        for path in paths
-        for number, row in enumerate(_read_rows(path), 2)
-    ]
+    _check_columns(columns := dict(columns or {}))
+    everything, rejected = [], 0
+    for path in paths:
+        table, left_out = _read_rows(path, columns)
+        everything += [(f"{printable(str(path))}, row {number}", _cleaned(row)) for number, row in table]
+        rejected += left_out
     study, rows = _of_one_study(everything, opened, key, skip_bad)
+    named = methods or _shown_methods(rows)
 
     def fault_of(row):
-        return (opened and row["choice"] and _unblinded(row, opened)) or _fault(row, methods)
+        return (opened and row["choice"] and _unblinded(row, opened)) or _fault(row, methods, named)
 
     good, faults, repeated = _sorted_out(rows, fault_of)
     if faults and not skip_bad:
@@ -354,9 +468,27 @@ def read_answers(
         spellings=_spellings(good),
         repeated=repeated,
         skipped=len(faults) + len(everything) - len(rows),
+        rejected=rejected,
         unnamed=sum(not row["study"] for row in good),
     )
     return _attentive(good, methods, keep_inattentive, ", ".join(map(str, paths)), study, reading)
+
+
+def _shown_methods(rows: list) -> tuple[str, ...]:
+    "The methods that the orders of all rows name."
+    orders = [row["order"] for _, row in rows if row["order"] and row["question"] != "attention"]
+    named = {name for order in orders for name in order.split("|") if name}
+    check_limit("compared", len(named), "what was shown")
+    return tuple(sorted(named))
+
+
+def _refuse_spellings(methods: Iterable[str], what: str) -> None:
+    "Two names that differ in case, width or spaces alone are one that somebody mistyped."
+    found = {}
+    for name in methods:
+        other = found.setdefault(same_person(name), name)
+        if other != name:
+            raise InputError(f"{quoted(other)} and {quoted(name)} are two {what} of nearly the same name: correct one")
 
 
 def _attentive(rows: list, methods: tuple, keep_all: bool, name: str, study: str, reading: Reading) -> Answers:
@@ -369,9 +501,14 @@ def _attentive(rows: list, methods: tuple, keep_all: bool, name: str, study: str
             f"{printable(name)}: no answers are left"
             + (f" after {len(failed)} participants who failed the attention check" if failed else "")
         )
-    named = {name for row in good for name in (row["choice"], *row["order"].split("|")) if name}
-    named = methods or tuple(sorted(named))
+    shown = methods or _shown_methods([("", row) for row in good])
+    named = methods or tuple(sorted({*shown} | {row["choice"] for row in good if not _is_tie(row["choice"], shown)}))
     check_limit("compared", len(named), "what was chosen or shown")
+    if not named:
+        raise InputError(f"{printable(name)} holds ties alone: name the methods that were shown by --methods")
+    if not methods:
+        _refuse_spellings(named, "methods")
+    _refuse_spellings(dict.fromkeys(row["question"] for row in good), "questions")
     for row in good:
         if row["order"] and sorted(row["order"].split("|")) != sorted(named):
             raise InputError(
@@ -390,12 +527,13 @@ def _arranged(rows: list, methods: tuple, excluded: tuple, study: str, reading: 
     )
     names = [tuple(sorted(names[0], key=_natural)), tuple(sorted(names[1], key=_natural)), questions]
     index = [{name: k for k, name in enumerate(group)} for group in (*names, methods)]
+    index[3] = dict.fromkeys({row["choice"] for row in rows if _is_tie(row["choice"], methods)}, TIE) | index[3]
     shape = tuple(map(len, names))
     check_limit("people", max(shape[:2]), "the table")
     check_limit("compared", shape[2], "the table")
     check_limit("votes", max(shape[:2]) * shape[2] * len(methods), "the table")
     check_limit("answers", int(np.prod(shape)) * len(methods), "the table")
-    choices, seconds = np.full(shape, -1), np.full(shape, np.nan)
+    choices, seconds = np.full(shape, UNANSWERED), np.full(shape, np.nan)
     orders, trials = np.full((*shape[:2], len(methods)), -1), np.zeros(shape[:2], int)
     for row in rows:
         p, e, q = (index[k][row[column]] for k, column in enumerate(REQUIRED[:3]))
@@ -422,13 +560,13 @@ def write_answers(
     with atomic_path(path, (".csv",)) as part, open(part, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(REQUIRED + OPTIONAL)
-        for p, e, q in np.argwhere(answers.choices >= 0):
+        for p, e, q in np.argwhere(answers.choices != UNANSWERED):
             order = "|".join(answers.methods[k] for k in answers.orders[p, e] if k >= 0)
             row = [
                 answers.participants[p],
                 answers.examples[e],
                 answers.questions[q],
-                answers.methods[answers.choices[p, e, q]],
+                TIES[0] if answers.choices[p, e, q] == TIE else answers.methods[answers.choices[p, e, q]],
                 order,
                 answers.trials[p, e] or "",
                 "" if np.isnan(answers.seconds[p, e, q]) else f"{answers.seconds[p, e, q]:.1f}",
@@ -440,7 +578,7 @@ def write_answers(
 
 # %% ../../nbs/6_study/01_preference.ipynb #45b2b2ca
 def exact_interval(
-    chosen: int,  # Answers for the method
+    chosen: float,  # Answers for the method; a tie counts in part
     asked: int,  # All answers
     *,
     level: float = 0.95,  # Coverage
@@ -466,6 +604,12 @@ def _freedom(chosen: np.ndarray, asked: np.ndarray, over: tuple) -> float:
     )
 
 
+def _differing(chosen: np.ndarray, asked: np.ndarray, over: tuple) -> bool:
+    "Whether any of the clusters has another share than the rest."
+    residual = chosen - chosen.sum() / asked.sum() * asked
+    return any(np.abs(residual.sum(1 - axis)).max() > 1e-9 for axis, name in enumerate(CLUSTERS) if name in over)
+
+
 def cluster_interval(
     chosen: np.ndarray,  # 1 where the method was chosen, shape (N, E)
     asked: np.ndarray,  # 1 where there is an answer, the same shape
@@ -481,9 +625,10 @@ def cluster_interval(
     if min(sizes) < 2:
         return float("nan"), float("nan")
     share = chosen.sum() / asked.sum()
-    if share in (0, 1):
-        # nothing varies: the clusters alone count
-        return exact_interval(round(share * min(sizes)), min(sizes), level=level)
+    if not _differing(chosen, asked, over):
+        # nothing varies: the clusters alone count, each of which might have been otherwise
+        same = exact_interval(min(sizes), min(sizes), level=level)[0]
+        return share * same, 1 - (1 - share) * same
     weights = [
         generator.multinomial(n, np.full(n, 1 / n), num_samples).astype(float)
         if name in over
@@ -530,7 +675,7 @@ def permutation_test(
         np.abs(drawn - 1 / num_methods),
         np.abs(votes.sum(0) / votes.sum((0, 2))[:, None] - 1 / num_methods),
     )
-    scale = np.maximum(drawn.std((0, 2))[:, None], 1e-12)  # the same for all methods, whose names are exchanged
+    scale = np.maximum(drawn.std((0, 2))[:, None], 1e-6)  # the same for all methods, whose names are exchanged
 
     def p(extreme):
         return (1 + (extreme >= deviation / scale - 1e-9).sum(0)) / (num_samples + 1)
@@ -539,29 +684,38 @@ def permutation_test(
 
 
 # %% ../../nbs/6_study/01_preference.ipynb #f27bf0f9
-def fleiss_kappa(
-    votes: np.ndarray,  # Votes of each example for each method, shape (E, M)
-) -> float:  # 1 is unanimity, 0 is chance; NaN where all votes are for one method
-    "Fleiss' kappa; examples may have different numbers of votes, of at least two."
+def pair_agreement(
+    votes: np.ndarray,  # Votes of each example for each answer, shape (E, M)
+) -> float:  # 0 to 1, mean over the examples that have two votes; NaN where none has
+    "How often two people say the same about an example."
     votes = votes[votes.sum(1) > 1]
     total = votes.sum(1)
-    if not len(votes):
+    return float(((votes * (votes - 1)).sum(1) / (total * (total - 1))).mean()) if len(votes) else float("nan")
+
+
+def fleiss_kappa(
+    votes: np.ndarray,  # Votes of each example for each method, shape (E, M)
+    # 1: all say the same about an example, and not about all examples; 0: chance; NaN where it is not defined, as where
+    # all votes are for one method, or fewer than two examples have two votes
+) -> float:
+    "Fleiss' kappa; examples may have different numbers of votes, of at least two."
+    votes = votes[votes.sum(1) > 1]
+    if len(votes) < 2:
         return float("nan")
-    same, chance = (
-        ((votes * (votes - 1)).sum(1) / (total * (total - 1))).mean(),
-        ((votes.sum(0) / total.sum()) ** 2).sum(),
-    )
+    same, chance = pair_agreement(votes), ((votes.sum(0) / votes.sum()) ** 2).sum()
     return float((same - chance) / (1 - chance)) if chance < 1 else float("nan")
 
 
 def kappa_interval(
-    counts: np.ndarray,  # 1 where a method was chosen, shape (N, E, M)
+    counts: np.ndarray,  # 1 where a method was chosen, a tie being one more, shape (N, E, M)
     *,
     level: float = 0.95,  # Coverage
 ) -> tuple[float, float, float]:  # Kappa, and the ends of its interval; NaN where it is not defined
     "Fleiss' kappa with a jackknife interval, for other people and these examples."
     votes, number = counts.sum(0), len(counts)
     kappa, without = fleiss_kappa(votes), np.array([fleiss_kappa(votes - one) for one in counts])
+    if np.isnan(without).any() or kappa < 1 and np.ptp(without) < 1e-12:
+        return kappa, float("nan"), float("nan")  # what one person more or less does cannot be told
     centre = number * kappa - (number - 1) * without.mean()  # kappa is a little too small where people differ in taste
     reach = require_extra("scipy.stats", "study", "an interval").t.ppf((1 + level) / 2, max(number - 1, 1)) * np.sqrt(
         (number - 1) / number * ((without - without.mean()) ** 2).sum()
@@ -605,24 +759,32 @@ def mixed_model(
     answers: Answers,  # Of a study
     question: str,  # Which question
     method: str,  # Which method, against the others
-    # 'share' and its 95 % 'interval' for a typical participant and example, and the deviations 'participant_sd' and
-    # 'example_sd' of the log-odds
+    # 'share' and its 95 % 'interval' for a typical participant and example, the deviations 'participant_sd' and
+    # 'example_sd' of the log-odds, and 'reason': why there is none of these, else None
 ) -> dict:
     "Mixed logistic regression with crossed effects of participants and examples."
     model = require_extra("statsmodels.genmod.bayes_mixed_glm", "study", "a mixed-effects model").BinomialBayesMixedGLM
     sparse = require_extra("scipy.sparse", "study", "a mixed-effects model")
     choices = answers.choices[..., answers.questions.index(question)]
-    people, examples = np.nonzero(choices >= 0)
+    people, examples = np.nonzero(choices >= 0)  # A tie is neither for the method nor against it
     chosen = (choices[people, examples] == answers.methods.index(method)).astype(float)
+    if reason := _unfit(chosen):
+        return dict(_NO_MODEL, reason=reason)
     effects = sparse.hstack(
         [
             sparse.csr_matrix((np.ones(len(index)), (np.arange(len(index)), index)), shape=(len(index), n))
             for index, n in zip((people, examples), choices.shape, strict=False)
         ]
     )
-    fitted = model(
+    exact = model(
         chosen, np.ones((len(chosen), 1)), effects.tocsr(), np.repeat([0, 1], choices.shape), vcp_p=1.0, fe_p=3.0
-    ).fit_vb(rng=0)
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", import_module("statsmodels.tools.sm_exceptions").ConvergenceWarning)
+            fitted = exact.fit_vb(rng=0)
+    except (ArithmeticError, ValueError, UserWarning) as error:
+        return dict(_NO_MODEL, reason=f"the fit did not converge ({printable(str(error))[:100]})")
     sizes, deviations = np.array(choices.shape), np.exp(fitted.vcp_mean)
     variances = deviations**2 / sizes
     freedom = (variances.sum() + fitted.fe_sd[0] ** 2) ** 2 / (variances**2 / np.maximum(sizes - 1, 1)).sum()
@@ -632,4 +794,17 @@ def mixed_model(
         * np.sqrt(variances.sum() + fitted.fe_sd[0] ** 2),
     )
     share, low, high = (float(1 / (1 + np.exp(-value))) for value in (logit, logit - reach, logit + reach))
-    return dict(share=share, interval=(low, high), participant_sd=float(deviations[0]), example_sd=float(deviations[1]))
+    spread = [float(sd) if size > 1 else None for sd, size in zip(deviations, sizes, strict=True)]
+    return dict(share=share, interval=(low, high), participant_sd=spread[0], example_sd=spread[1], reason=None)
+
+
+_NO_MODEL = dict(share=None, interval=None, participant_sd=None, example_sd=None)
+
+
+def _unfit(chosen: np.ndarray) -> str | None:
+    "Why no model can be fitted to answers for a method, 1, and for others, 0."
+    if not len(chosen):
+        return "nobody preferred a method"
+    if chosen.all() or not chosen.any():
+        return f"{'every' if chosen.all() else 'no'} answer is for it, so how people and examples differ cannot be told"
+    return None

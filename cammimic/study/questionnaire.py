@@ -217,10 +217,10 @@ class _Blinded:
     files: list  # Of each example, what is to be written: {name: source}
 
 
-def _blinded(examples: list, questions: dict, generator: np.random.Generator) -> _Blinded:
+def _blinded(examples: list, questions: dict, ties: bool, generator: np.random.Generator) -> _Blinded:
     "Draw blind names, and for each example an order of its own in which the page lists its videos."
     methods = sorted(examples[0].videos)
-    key = dict(study="", methods=methods, questions=list(questions), examples={}, videos={})
+    key = dict(study="", methods=methods, questions=list(questions), ties=ties, examples={}, videos={})
     made, count = _Blinded(key, [], [], []), len(methods) + 2
     codes = generator.permutation(np.unique(generator.integers(16**9, 16**10, 2 * count * len(examples) + 9))).tolist()
     for number, example in enumerate(examples, 1):
@@ -300,6 +300,7 @@ def make_study(
     thanks: str = THANKS,  # What they read at the end
     questions: dict[str, str] | None = None,  # Name -> text; None: the three of the paper
     checks: int = 1,  # Attention checks in a session
+    ties: bool = False,  # Whether "no preference" is an answer
     max_side: int = 640,  # Longest side of the videos in pixels
     seed: int = 0,  # Seed of choice, orders and blind names
     progress: Callable | None = None,  # Called as progress(phase, done, total, {})
@@ -314,8 +315,8 @@ def make_study(
     if "attention" in questions:
         raise InputError("a question may not be called attention, the name of the checks")
     chosen = [found[k] for k in sorted(generator.choice(len(found), num_examples, replace=False))]
-    blind = _blinded(chosen, questions, generator)
-    texts = dict(title=title, consent=consent, thanks=thanks, questions=list(questions.items()))
+    blind = _blinded(chosen, questions, ties, generator)
+    texts = dict(title=title, consent=consent, thanks=thanks, questions=list(questions.items()), ties=ties)
     identity, page = _page_of(blind, texts, checks, seed)
     part = output.with_name(f".cammimic-{os.getpid()}-{secrets.token_hex(4)}")
     try:
@@ -369,6 +370,7 @@ def _text(path: str | None, otherwise: str) -> str:
 )
 @click.option("--consent", metavar="FILE", help="Text that participants agree to.")
 @click.option("--thanks", metavar="FILE", help="Text at the end: where the answers are to be sent.")
+@click.option("--ties", is_flag=True, help='Offer "No preference" as an answer to every question.')
 @click.option("--checks", type=click.IntRange(0), default=1, show_default=True, help="Attention checks in a session.")
 @click.option(
     "--max-side",

@@ -24,7 +24,7 @@ __all__ = [
 import base64
 import io
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from html import escape
 from importlib import import_module
@@ -36,15 +36,17 @@ import click
 import numpy as np
 
 from cammimic.command import Commands, Count, Finite, json_option, report, seed_option
-from cammimic.core import InputError, atomic_path, check_distinct, check_output, plain_label, printable
+from cammimic.core import InputError, atomic_path, check_distinct, check_output, plain_label, printable, quoted
 from cammimic.study.preference import (
     CLUSTERS,
+    TIE,
     Answers,
     change_within_session,
     cluster_interval,
     exact_interval,
     kappa_interval,
     mixed_model,
+    pair_agreement,
     permutation_test,
     place_counts,
     read_answers,
@@ -58,11 +60,23 @@ def mean_utilities(
     sd: float,  # Standard deviation of a method's utility over people and examples
 ) -> tuple:  # Utilities whose shares these are, summing to 0
     "What the methods are worth on the whole (solved on 20 000 fixed deviations)."
-    deviations, means = np.random.default_rng(0).normal(size=(20_000, len(shares))) * sd, np.log(shares)
-    for _ in range(50):
-        chances = np.exp(means + deviations)
-        means = means + np.log(shares / (chances / chances.sum(1, keepdims=True)).mean(0))
-    return tuple(means - means.mean())
+    deviations = np.random.default_rng(0).normal(size=(20_000, len(shares))) * sd
+    return tuple(_solved(np.array(shares), deviations, np.log(shares), sd))
+
+
+def _solved(shares: np.ndarray, deviations: np.ndarray, means: np.ndarray, sd: float) -> np.ndarray:
+    "Mean utilities, beginning at some, by which the rows of deviations have these shares on the whole."
+    for _ in range(100):
+        utilities = means + deviations
+        chances = np.exp(utilities - utilities.max(1, keepdims=True))
+        wrong = np.log(shares) - np.log(np.maximum((chances / chances.sum(1, keepdims=True)).mean(0), 1e-9))
+        if np.abs(wrong).max() < 2e-3:
+            return means - means.mean()
+        means = means + wrong * np.sqrt(1 + sd**2 / 2)
+    raise InputError(
+        f"shares of {', '.join(f'{share:.3g}' for share in shares)} cannot be simulated where utilities differ by "
+        f"{sd:.3g} among people and examples: take smaller deviations"
+    )
 
 
 def simulate_study(
@@ -73,6 +87,8 @@ def simulate_study(
     participant_sd: float = 0.0,  # How far participants differ, standard deviation of utilities
     example_sd: float = 0.0,  # How far examples differ
     first_place: float = 0.0,  # Utility added to what is shown first
+    ties: float = 0.0,  # Share of the answers that prefer nothing, at random; the shares are of the others
+    given: str = "",  # 'participants' or 'examples': the shares are those of the ones drawn, not of all there could be
     seed: int = 0,  # Seed of everything
 ) -> Answers:  # Of the simulated people
     "A full study with a known answer."
@@ -81,12 +97,14 @@ def simulate_study(
     if (targets <= 0).any() or not np.allclose(targets.sum(1), 1):
         raise InputError(f"the shares of every question must be above 0 and sum to 1, got {shares}")
     size = (num_participants, num_examples)
-    tastes = (
-        generator.normal(size=(size[0], 1, len(methods))) * participant_sd
-        + generator.normal(size=(1, size[1], len(methods))) * example_sd
-    )
+    people = generator.normal(size=(size[0], 1, len(methods))) * participant_sd
+    tastes = people + generator.normal(size=(1, size[1], len(methods))) * example_sd
     orders = generator.permuted(np.broadcast_to(np.arange(len(methods)), (*size, len(methods))), axis=-1)
     means = np.array([mean_utilities(tuple(row), float(np.hypot(participant_sd, example_sd))) for row in targets])
+    if given == "participants":
+        means = _means_given(targets, people[:, 0], example_sd, means)
+    elif given == "examples":
+        means = _means_given(targets, (tastes - people)[0], participant_sd, means)
     utilities = (
         (tastes + first_place * (orders[..., :1] == np.arange(len(methods))))[:, :, None]
         + means
@@ -94,14 +112,76 @@ def simulate_study(
     )
     trials = generator.permuted(np.broadcast_to(np.arange(1, size[1] + 1), size), axis=1)
     names = [tuple(f"{letter}{k + 1}" for k in range(n)) for letter, n in zip("pe", size, strict=False)]
-    return Answers(
-        *names, tuple(shares), methods, utilities.argmax(-1), orders, trials, np.full(utilities.shape[:3], np.nan)
-    )
+    choices = utilities.argmax(-1)
+    if ties:
+        choices = np.where(generator.random(choices.shape) < ties, TIE, choices)
+    return Answers(*names, tuple(shares), methods, choices, orders, trials, np.full(choices.shape, np.nan))
+
+
+def _means_given(targets: np.ndarray, tastes: np.ndarray, sd: float, means: np.ndarray) -> np.ndarray:
+    "Mean utilities by which those of these tastes, (K, M), have the shares among all others, who differ by `sd`."
+    half = np.random.default_rng(0).normal(size=(max(1, 1000 // len(tastes)), *tastes.shape)) * sd
+    deviations = (tastes + np.concatenate([half, -half])).reshape(-1, tastes.shape[1])
+    sd = float(np.hypot(sd, tastes.std()))
+    return np.array([_solved(row, deviations, mean, sd) for row, mean in zip(targets, means, strict=True)])
 
 
 # %% ../../nbs/6_study/03_study.ipynb #cbeef901
+@dataclass(frozen=True)
+class _Design:
+    "A study that is to be simulated again and again."
+
+    share: float
+    num_methods: int
+    num_examples: int
+    over: str
+    participant_sd: float
+    example_sd: float
+    ties: float
+    level: float
+    seed: int
+
+    def answers(self, people: int, number: int) -> Answers:
+        "The answers of one such study; what the test does not generalise over is given, and has the shares itself."
+        rest = (1 - self.share) / (self.num_methods - 1)
+        return simulate_study(
+            dict(all={k: rest if k else self.share for k in range(self.num_methods)}),
+            num_participants=people,
+            num_examples=self.num_examples,
+            participant_sd=self.participant_sd,
+            example_sd=self.example_sd,
+            ties=self.ties,
+            given="examples" if self.over == "participants" else "participants",
+            seed=self.seed + number,
+        )
+
+    def finds(self, people: int, number: int) -> bool:
+        "Whether the test finds the preference, in its direction; where there is none, whether it finds any."
+        counts = self.answers(people, number).counts
+        excess = counts[..., 0].mean() - 1 / self.num_methods
+        p = permutation_test(counts, over=self.over, num_samples=399)[0][0, 0]
+        return bool(p <= self.level and excess * (self.share - 1 / self.num_methods) >= 0)
+
+    def rate(self, people: int, num_studies: int, target: float | None = None) -> float:
+        "Share of studies in which the test finds something; of fewer where it is far from the target."
+        hits = 0
+        for number in range(num_studies):
+            hits += self.finds(people, number)
+            done = number + 1
+            if target is not None and done % 25 == 0:
+                if abs(hits - target * done) > 3.5 * np.sqrt(target * (1 - target) * done):
+                    return hits / done
+        return hits / num_studies
+
+    @property
+    def least_p(self) -> float:
+        "The least p that this number of examples can have, if names are exchanged within examples."
+        same = 1 / self.num_methods if self.share > 1 / self.num_methods else 1 - 1 / self.num_methods
+        return same**self.num_examples * (2 if self.num_methods == 2 else 1)
+
+
 def needed_participants(
-    share: float,  # Share of the method in the population
+    share: float,  # Share of the method in the population, among the answers that prefer something
     *,
     num_methods: int = 3,  # Methods shown; the others share the rest equally
     num_examples: int = 8,  # Examples each participant sees
@@ -109,43 +189,34 @@ def needed_participants(
     over: str = "participants",  # Clusters of the test: see `permutation_test`
     participant_sd: float = 0.7,  # How far participants differ, standard deviation of utilities
     example_sd: float = 0.7,  # How far examples differ
+    ties: float = 0.0,  # Share of the answers that prefer nothing
     level: float = 0.05,  # Level of the test
     num_studies: int = 200,  # Simulated studies for each number of participants
     most: int = 1000,  # Participants beyond which the search ends
     seed: int = 0,  # Seed of the studies
 ) -> tuple[int | None, float]:  # Fewest participants (None: not even the most suffice), and the power they have
     "How many people a study needs to find a preference."
-    shares = dict(all={k: share if k == 0 else (1 - share) / (num_methods - 1) for k in range(num_methods)})
-
-    def found(people):
-        studies = (
-            simulate_study(
-                shares,
-                num_participants=people,
-                num_examples=num_examples,
-                participant_sd=participant_sd,
-                example_sd=example_sd,
-                seed=seed + k,
-            )
-            for k in range(num_studies)
+    if abs(share - 1 / num_methods) < 5e-4:
+        raise InputError(
+            f"with {num_methods} methods {share:g} is chance, so there is nothing to find: give a share above or below "
+            f"{1 / num_methods:.3g}"
         )
-        return float(
-            np.mean([permutation_test(study.counts, over=over, num_samples=399)[0][0, 0] <= level for study in studies])
-        )
-
-    low, high, reached = 1, 2, found(2)
+    design = _Design(share, num_methods, num_examples, over, participant_sd, example_sd, ties, level, seed)
+    if over == "examples" and design.least_p > level:
+        return None, 0.0  # however many people answer
+    low, high, reached = 1, 2, design.rate(2, num_studies, power)
     while reached < power:
         if high >= most:
-            return None, reached
+            return None, design.rate(high, num_studies)
         low, high = high, min(2 * high, most)
-        reached = found(high)
+        reached = design.rate(high, num_studies, power)
     while high - low > max(1, high // 20):
         middle = (low + high) // 2
-        if (at := found(middle)) >= power:
-            high, reached = middle, at
+        if design.rate(middle, num_studies, power) >= power:
+            high = middle
         else:
             low = middle
-    return high, reached
+    return high, design.rate(high, num_studies)
 
 
 # %% ../../nbs/6_study/03_study.ipynb #5051e3be
@@ -192,7 +263,7 @@ def analyse(
     mixed: bool = False,  # Fit mixed-effects models, too
 ) -> dict:  # JSON-ready; shares are fractions by question and method
     "Everything that is to be said about a study."
-    counts, asked = answers.counts, (answers.choices >= 0).astype(np.float64)
+    counts, asked = answers.counts, answers.answered
     found = dict(
         participants=len(answers.participants),
         examples=len(answers.examples),
@@ -203,6 +274,7 @@ def analyse(
         reading=asdict(answers.reading),
         methods=list(answers.methods),
         questions=list(answers.questions),
+        ties={name: int(number) for name, number in zip(answers.questions, answers.ties.sum((0, 1)), strict=True)},
     )
     tests = {
         over: permutation_test(counts, over=over, seed=seed, num_samples=5 * num_samples - 1)[1] for over in CLUSTERS
@@ -215,7 +287,7 @@ def analyse(
         }
 
     def intervals(q, m):
-        exact = exact_interval(int(counts[:, :, q, m].sum()), int(asked[:, :, q].sum()))
+        exact = exact_interval(float(counts[:, :, q, m].sum()), int(asked[:, :, q].sum()))
         return dict(
             independent=exact,
             **{
@@ -231,7 +303,11 @@ def analyse(
         intervals=table(intervals),
         p=table(lambda q, m: {over: float(p[q, m]) for over, p in tests.items()}),
     )
-    found["kappa"] = {question: _plain(kappa_interval(counts[:, :, q])) for q, question in enumerate(answers.questions)}
+    kinds = [answers.kinds[:, :, q] for q in range(len(answers.questions))]
+    found["agreement"] = {
+        name: _plain(pair_agreement(kind.sum(0))) for name, kind in zip(answers.questions, kinds, strict=True)
+    }
+    found["kappa"] = {name: _plain(kappa_interval(kind)) for name, kind in zip(answers.questions, kinds, strict=True)}
     votes = counts.sum(0)
     found["by_example"] = {
         example: table(lambda q, m, e=e: _plain(votes[e, q, m] / votes[e, q].sum() if votes[e, q].any() else np.nan))
@@ -369,6 +445,13 @@ def notes(
             f"{_number(reading['skipped'], 'row')} left out because they cannot be used; where a participant answered "
             "a question twice, and differently, the first answer counts"
         )
+    if reading.get("rejected"):
+        sentences.append(f"{_number(reading['rejected'], 'row')} left out, whose work was rejected")
+    if ties := sum(found.get("ties", {}).values()):
+        sentences.append(
+            f"{_number(ties, 'answer')} without a preference: each counts for all methods in equal parts, for kappa as "
+            "an answer of its own, and not in a mixed-effects model"
+        )
     if reading.get("unnamed"):
         sentences.append(
             f"{_number(reading['unnamed'], 'answer')} without the id of a study, as those that cammimic 0.1.0 or "
@@ -387,19 +470,32 @@ def conclusions(
     level: float = 0.05,  # Level of the tests, corrected over questions and methods
 ) -> list[str]:  # A sentence for each question
     "What the tests allow to be said."
-    sentences = []
-    for question in found["questions"]:
-        best = max(found["methods"], key=found["shares"][question].get)
-        low, high = (
-            f"{end:.0%}" if end is not None else "?" for end in found["intervals"][question][best]["participants"]
-        )
-        holds = tuple(found["p"][question][best][over] <= level for over in CLUSTERS)
-        said = _CONCLUSIONS.get(holds, "not more than chance ({})").format(f"{1 / len(found['methods']):.1%}")
-        sentences.append(
-            f"{question}: {best} is chosen most, {found['shares'][question][best]:.1%} of the answers (95 % interval "
-            f"over people {low} to {high}); that is {said}."
-        )
-    return sentences
+    if len(found["methods"]) < 2:
+        return [
+            f"{found['methods'][0]} is the only method in the answers, so there is nothing to compare: name those that "
+            "were shown, by --methods or by the --key of the study."
+        ]
+    return [_conclusion(found, question, level) for question in found["questions"]]
+
+
+def _conclusion(found: dict, question: str, level: float) -> str:
+    "What the tests allow to be said about one question."
+    shares, chance = found["shares"][question], f"{1 / len(found['methods']):.1%}"
+    top = max(shares.values())
+    best = [method for method in found["methods"] if shares[method] > top - 1e-9]
+    holds = tuple(found["p"][question][best[0]][over] <= level for over in CLUSTERS)
+    said = _CONCLUSIONS.get(holds, "not more than chance ({})").format(chance)
+    ends = found["intervals"][question][best[0]]["participants"]
+    reach = "of one participant, so for other people nothing is known"
+    if None not in ends:
+        reach = f"95 % interval over people {ends[0]:.0%} to {ends[1]:.0%}"
+    if len(best) == len(found["methods"]):
+        return f"{question}: all methods are chosen equally often, {top:.1%} of the answers each ({reach})."
+    are = "is" if len(best) == 1 else "are"
+    each = " each" * (len(best) > 1)
+    return (
+        f"{question}: {' and '.join(best)} {are} chosen most, {top:.1%} of the answers{each} ({reach}); that is {said}."
+    )
 
 
 # %% ../../nbs/6_study/03_study.ipynb #4b107359
@@ -449,6 +545,30 @@ def _picture(figure: Any, text: str) -> str:
     )
 
 
+def _agreement(found: dict, question: str) -> list[str]:
+    "A row of the table of agreement."
+    kappa, same = found["kappa"][question], found.get("agreement", {}).get(question)
+    undefined = "not defined: all answers are the same" if same == 1 else "not defined: too few answers"
+    return [
+        question,
+        "-" if same is None else f"{same:.1%}",
+        undefined if kappa[0] is None else f"{kappa[0]:.3f}",
+        _span(kappa[1:], ".3f"),
+    ]
+
+
+def _mixed_cells(row: dict) -> list[str]:
+    "Share, interval and deviations of a mixed-effects model; a dash where there are none."
+    deviations = ["-" if row[name] is None else f"{row[name]:.2f}" for name in ("participant_sd", "example_sd")]
+    return ["-" if row["share"] is None else f"{row['share']:.1%}", _span(row["interval"]), *deviations]
+
+
+def _unfitted(found: dict) -> list[str]:
+    "Why some mixed-effects models could not be fitted."
+    rows = ((q, m, row) for q, of in found.get("mixed", {}).items() for m, row in of.items())
+    return [f"{q}, {m}: no model, because {row['reason']}" for q, m, row in rows if row.get("reason")]
+
+
 def _span(ends: Any, digits: str = ".1%") -> str:
     return "none" if ends is None or None in ends else f"{ends[0]:{digits}} to {ends[1]:{digits}}"
 
@@ -472,8 +592,9 @@ def write_report(
         ]
 
     counted = (
-        f"{found['participants']} participants, {found['examples']} examples, {found['answers']} answers, "
-        f"{len(found['missing'])} missing" + (f", study {found['study']}" if found.get("study") else "")
+        f"{_number(found['participants'], 'participant')}, {_number(found['examples'], 'example')}, "
+        f"{_number(found['answers'], 'answer')}, {len(found['missing'])} missing"
+        + (f", study {found['study']}" if found.get("study") else "")
     ) + (f"; left out after a failed attention check: {', '.join(found['excluded'])}" if found["excluded"] else "")
     lacking = ", ".join("/".join(cell) for cell in found["missing"][:20]) + (
         " and others" if len(found["missing"]) > 20 else ""
@@ -503,11 +624,12 @@ def write_report(
             ],
             [cells(*pair) for pair in each],
         ),
-        "<h2>Agreement</h2><p>Fleiss' kappa: 1 is unanimity about every example, 0 is chance.</p>",
-        _table(
-            ["question", "kappa", "interval"],
-            [[q, "none" if k[0] is None else f"{k[0]:.3f}", _span(k[1:], ".3f")] for q, k in found["kappa"].items()],
+        (
+            "<h2>Agreement</h2><p>Agreement: how often two people say the same about an example. Fleiss' kappa: how "
+            "far that is beyond chance; 0 is chance, 1 that all say the same about each example, and not the same "
+            "about all of them.</p>"
         ),
+        _table(["question", "agreement", "kappa", "interval"], [_agreement(found, q) for q in found["questions"]]),
     ]
     if "places" in found:
         parts += [
@@ -545,18 +667,9 @@ def write_report(
             ),
             _table(
                 ["question", "method", "share", "interval", "participants", "examples"],
-                [
-                    [
-                        q,
-                        m,
-                        f"{(row := found['mixed'][q][m])['share']:.1%}",
-                        _span(row["interval"]),
-                        f"{row['participant_sd']:.2f}",
-                        f"{row['example_sd']:.2f}",
-                    ]
-                    for q, m in each
-                ],
+                [[q, m, *_mixed_cells(found["mixed"][q][m])] for q, m in each],
             ),
+            _list(_unfitted(found)),
         ]
     parts += [
         "<h2>Example by example</h2>",
@@ -597,6 +710,21 @@ def _files_of(answers: tuple[str, ...]) -> list[Path]:
     return paths
 
 
+def _mixed_lines(found: dict) -> list[str]:
+    "Mixed-effects models for the terminal."
+    rows = [(q, m, row) for q, of in found.get("mixed", {}).items() for m, row in of.items() if not row["reason"]]
+    fitted = [f"{q}, {m}: {row['share']:.1%}, {_span(row['interval'])}, for a typical person" for q, m, row in rows]
+    return fitted + _unfitted(found)
+
+
+def _columns_of(text: str | None) -> dict[str, str]:
+    "What NAME=COLUMN,... says."
+    pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    if wrong := [name for name, sign, column in pairs if not (sign and column.strip())]:
+        raise InputError(f"--columns {quoted(wrong[0])} must be NAME=COLUMN, such as participant=WorkerId")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
 @command.command("analyse")
 @click.argument("answers", nargs=-1, required=True, metavar="ANSWERS...")
 @click.option("--key", metavar="KEY.json", help="Key that cammimic study make wrote, for answers with blind names.")
@@ -605,6 +733,14 @@ def _files_of(answers: tuple[str, ...]) -> list[Path]:
 )
 @click.option("--output", metavar="REPORT.html", help="Report to write.")
 @click.option("--mixed", is_flag=True, help="Fit mixed-effects models, too.")
+@click.option(
+    "--columns",
+    metavar="NAME=COLUMN,...",
+    help=(
+        "Columns of a table of another kind, such as participant=who,example=clip,choice=vote; those of Mechanical "
+        "Turk are known."
+    ),
+)
 @click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
 @click.option("--keep-inattentive", is_flag=True, help="Keep participants who failed an attention check.")
 @seed_option
@@ -616,6 +752,7 @@ def _analyse(
     methods: str | None,
     output: str | None,
     mixed: bool,
+    columns: str | None,
     skip_bad: bool,
     keep_inattentive: bool,
     seed: int,
@@ -630,6 +767,7 @@ def _analyse(
             paths,
             methods=tuple(name.strip() for name in (methods or "").split(",") if name.strip()),
             key=key,
+            columns=_columns_of(columns),
             skip_bad=skip_bad,
             keep_inattentive=keep_inattentive,
         ),
@@ -662,6 +800,7 @@ def _analyse(
             ),
             *rows,
             *[("result", printable(line)) for line in conclusions(found)],
+            *[("mixed", printable(line)) for line in _mixed_lines(found)],
             *[("read", line) for line in notes(found)],
             *([("report", output)] if output else []),
         ],
@@ -697,6 +836,13 @@ def _analyse(
     help="How far participants differ: standard deviation of utilities.",
 )
 @click.option("--example-sd", type=Finite(0, 100), default=0.7, show_default=True, help="How far examples differ.")
+@click.option(
+    "--ties",
+    type=Finite(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Share of all answers that prefer nothing; SHARE is of the others.",
+)
 @seed_option
 @json_option
 def _power(
@@ -708,6 +854,7 @@ def _power(
     over: str,
     participant_sd: float,
     example_sd: float,
+    ties: float,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -720,6 +867,7 @@ def _power(
         over=over,
         participant_sd=participant_sd,
         example_sd=example_sd,
+        ties=ties,
         seed=seed,
     )
     report(
