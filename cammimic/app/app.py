@@ -59,7 +59,16 @@ from cammimic.app.preview_panel import (
     stage_size,
     when_shown,
 )
-from cammimic.app.settings import MAX_UPLOAD, Recipe, as_python, chosen_settings, composes, keep_upload, shown_name
+from cammimic.app.settings import (
+    MAX_UPLOAD,
+    Recipe,
+    as_python,
+    chosen_settings,
+    composes,
+    fills_new_area,
+    keep_upload,
+    shown_name,
+)
 from cammimic.command import backbone_option, device_option, judgement, remark
 from cammimic.core import InputError, digest, own_folder
 from cammimic.geometry.composing import anchor_time, choose_framing
@@ -442,7 +451,8 @@ def _taken_away(session: Session, recipe: Recipe, result: Any, motion: Any) -> t
     folder.mkdir()
     played = dict(fps=recipe.fps) if recipe.fps else {}
     played |= {} if recipe.audio else dict(audio=False)
-    write_result(result, folder / "transfer.mp4", compose=composes(recipe.compose, recipe.backbone), **played)
+    played |= dict(compose=composes(recipe.compose, recipe.backbone), new_area=fills_new_area(None, recipe.backbone))
+    write_result(result, folder / "transfer.mp4", **played)
     path = folder / ("motion.json" if isinstance(motion, CameraPath) else "motion.safetensors")
     motion.save(path)
     found = dict(

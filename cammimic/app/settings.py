@@ -300,6 +300,8 @@ def _model_settings(recipe: Recipe) -> list[str]:
 def _written(recipe: Recipe) -> dict[str, Any]:
     "Arguments of `write_result`."
     composed = dict(compose=True) if composes(recipe.compose, recipe.backbone) else {}
+    if composed and fills_new_area(None, recipe.backbone) != "model":
+        composed["new_area"] = fills_new_area(None, recipe.backbone)
     return composed | _differing(recipe, "fps", "audio")
 
 

@@ -38,6 +38,7 @@ from cammimic.geometry.video import (
     centre_crop_box,
     probe_video,
     read_image,
+    resize,
     standard_rate,
     to_canvas,
     write_image,
@@ -102,8 +103,8 @@ class Result:
     score: CameraScore  # How well the motion was copied
     facts: dict  # Settings, seeds, versions, crop, timings
     history: list  # Losses of stage 2, step by step
-    # Called as compose(size=None, fps=None), yields the frames of `compose_video` at the picture's resolution and at
-    # that rate; with sparse=True those at the times of the model's frames
+    # Called as compose(size=None, fps=None, new_area="model"), yields the frames of `compose_video` at the picture's
+    # resolution and at that rate
     compose: Callable | None = None
     rate: Fraction = Fraction(WORDS_RATE)  # Frames per second of the composed video: the reference's, or the scene's
     scene: Path | None = None  # File of a moving scene, whose sound the video gets
@@ -286,11 +287,10 @@ def _composed(
     steady: bool,
     size: tuple | None = None,
     fps: float | Fraction | None = None,
-    sparse: bool = False,
     **options: Any,
 ) -> Iterator[np.ndarray]:
     "The composed video at a rate, or at the model's frames."
-    fine, scene, own = motion.path if sparse else motion.at_rate(fps), picture, None
+    fine, scene, own = motion.at_rate(fps), picture, None
     times = fine.times - fine.times[0]
     if picture.ndim == 4 and isinstance(image, np.ndarray):
         scene = picture[np.abs(times[:, None] - (motion.path.times - motion.path.times[0])).argmin(axis=1)]
@@ -537,6 +537,21 @@ def _source_types(new_area: str) -> tuple[str, str]:
     )
 
 
+def _kept_small(
+    frames: Iterator[np.ndarray], count: int, made: np.ndarray, kept: list[np.ndarray]
+) -> Iterator[np.ndarray]:
+    "Frames as they come; those at the times of the model's are kept, for the strip."
+    height, width = made.shape[1:3]
+    larger = max(1, 480 // width)
+    wanted = np.minimum(np.arange(len(made)) * count // len(made), count - 1).tolist()
+    for number, frame in enumerate(frames):
+        small = None
+        for _ in range(wanted.count(number)):
+            small = resize(frame, (larger * width, larger * height)) if small is None else small
+            kept.append(small)
+        yield frame
+
+
 def write_result(
     result: Result,  # Of `transfer` or `apply_motion`
     output: str | Path,  # Video file to write, .mp4 or .gif; its strip and JSON stand beside it
@@ -569,13 +584,10 @@ def write_result(
     to_json(facts)  # refuses what is no number, before anything is written
     if compose:
         write_video(raw, result.frames, fps=result.fps, comment=f"{_SYNTHETIC}: {kinds[0]}")
-        frames = result.compose(fps=rate, new_area=new_area)
+        rows["composed"] = []
+        frames = _kept_small(result.compose(fps=rate, new_area=new_area), count, result.frames, rows["composed"])
         write_video(output, frames, fps=rate, crf=20, preset="superfast", comment=f"{_SYNTHETIC}: {kinds[1]}")
-        height, width = result.frames.shape[1:3]
-        larger = max(1, 480 // width)
-        rows["composed"] = np.stack(
-            list(result.compose(size=(larger * width, larger * height), sparse=True, new_area=new_area))
-        )
+        rows["composed"] = np.stack(rows["composed"])
     else:
         nearest = np.minimum((np.arange(count) + 0.5) / count * len(result.frames), len(result.frames) - 1).astype(int)
         write_video(raw, result.frames[nearest], fps=rate, comment=f"{_SYNTHETIC}: {kinds[0]}")
