@@ -21,6 +21,7 @@ __all__ = [
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -189,15 +190,31 @@ def _shrink_levels(output_to_source: np.ndarray, size: tuple, source_size: tuple
     return list(zip(steps, levels if large.all() else [np.ones(2), *levels[1:]], strict=True))
 
 
-def _warp_averaged(picture: np.ndarray, output_to_source: np.ndarray, size: tuple, border: str) -> np.ndarray:
+def _kept_average(picture: np.ndarray, shrink: np.ndarray, blur: np.ndarray, kept: dict) -> tuple:
+    "As `_averaged`, for a shrink to the nearest 2 %: frames that follow one another share it. The last four are kept."
+    shrink = np.where(shrink > 1, 1.02 ** np.round(np.log(np.maximum(shrink, 1)) / np.log(1.02)), 1.0)
+    blur = np.round(blur, 2)
+    key = (id(picture), *shrink, *blur)
+    # the picture is kept with its averages, or another could get its id
+    found = kept.pop(key, None) or (picture, _averaged(picture, shrink, blur))
+    kept[key] = found
+    if len(kept) > 4:
+        kept.pop(next(iter(kept)))
+    return found[1]
+
+
+def _warp_averaged(
+    picture: np.ndarray, output_to_source: np.ndarray, size: tuple, border: str, kept: dict | None = None
+) -> np.ndarray:
     "Bilinear warp of the picture averaged where it shrinks; a plain one where it does not."
+    kept = {} if kept is None else kept
     levels = _shrink_levels(output_to_source, size, picture.shape[1::-1])
     if not levels:
         return _warp(picture, output_to_source, size, border)
     frame, area = None, None
     blur = np.full(2, 1 / 6) if len(levels) > 1 else _interpolation_blur(output_to_source, size)
     for number, (level, shrink) in enumerate(levels):
-        averaged, to_averaged = _averaged(picture, shrink, blur)
+        averaged, to_averaged = _kept_average(picture, shrink, blur, kept)
         warped = _warp(averaged, to_averaged @ output_to_source, size, border)
         if number:
             area = _area_of_pixels(output_to_source, size) if area is None else area
@@ -276,7 +293,7 @@ def iterate_weak_video(
     )
     if composition == "sequential":
         return _sequential(source, maps, border, surrounds[0])
-    warp = _warp_averaged if prefilter else _warp
+    warp = partial(_warp_averaged, kept={}) if prefilter else _warp
     if border == "complete":
         return _on_canvas(source, maps, size, warp)
     return _composed(sources, maps, size, border, surrounds, warp)
@@ -430,6 +447,7 @@ def _surround(source: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.nda
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #c0a11e01
 _MOST_CANVAS = 36_000_000  # Pixels of a canvas; a larger one is completed smaller
+_RIM = 2  # Pixels beyond the picture that are not worth a completion: mirrored
 
 
 def _on_canvas(source: np.ndarray, maps: np.ndarray, size: tuple, warp: Callable) -> Iterator[tuple]:
@@ -452,6 +470,7 @@ def _canvas(still: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarra
     whole = np.array(still.shape[1::-1])
     low, high = _seen_box(maps, size, whole)
     before, after = np.ceil(-low - 0.5).clip(0), np.ceil(high - whole).clip(0)
+    before, after = (np.where(side <= _RIM, 0, side) for side in (before, after))
     shrink = max(1.0, math.sqrt(np.prod(before + whole + after) / _MOST_CANVAS))
     inner = np.maximum(1, np.round(whole / shrink)).astype(int)
     before, after = (np.ceil(v * inner / whole).astype(int) for v in (before, after))
