@@ -640,7 +640,7 @@ def _around_subject(
 
 def read_subject(
     path: str | Path,  # Picture, white on the subject
-    size: tuple,  # (width, height) of the photograph
+    size: tuple[int, int],  # (width, height) of the photograph
 ) -> np.ndarray:  # True on the subject, shape (height, width)
     "The mask of a subject."
     width, height = image_size(path)

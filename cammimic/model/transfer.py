@@ -127,7 +127,7 @@ def guided_video(
     own: CameraPath | None = None,  # Motion of a moving scene's own camera, which is taken out
     # True on what stays where it is while the rest of the picture moves, shape (H, W)
     subject: np.ndarray | None = None,
-    size: tuple,  # Canvas, (width, height) in pixels
+    size: tuple[int, int],  # Canvas, (width, height) in pixels
     window: np.ndarray | None = None,  # Crop that the video begins from, of `fit_window`; None: the whole picture
     text: torch.Tensor,  # Embedding of the prompt t_I, shape (1, L, D)
     negative_text: torch.Tensor,  # Embedding of the empty or negative prompt
@@ -567,7 +567,7 @@ def write_result(
     # What stands in a composed video where the picture is not known: 'model', or 'complete', the picture continued from
     # itself: then no pixel of it is the model's
     new_area: str = "model",
-) -> dict:  # What the JSON file holds
+) -> dict[str, Any]:  # What the JSON file holds
     "Write a result: video, strip and facts."
     output, seconds = Path(output), len(result.frames) / result.fps
     usual = result.rate if compose else Fraction(result.fps)
