@@ -48,7 +48,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
@@ -298,7 +298,7 @@ class Commands(click.Group):
 
 # %% ../nbs/02_command.ipynb #361dae0d
 def report(
-    values: dict,  # JSON-ready
+    values: Mapping[str, Any],  # JSON-ready
     rows: list[tuple[str, str]],  # Name and text of each line
     as_json: bool,  # JSON alone
 ) -> None:
@@ -324,14 +324,12 @@ def tell(
 
 
 def judgement(
-    verdict: dict | None,  # Of a measured motion
+    verdict: Mapping[str, Any] | None,  # Of a measured motion
 ) -> str:  # Its level and reasons
     "A verdict in words."
-    return (
-        "not judged"
-        if verdict is None
-        else verdict["level"] + (f": {'; '.join(verdict['reasons'])}" if verdict["reasons"] else "")
-    )
+    if verdict is None:
+        return "not judged"
+    return verdict["level"] + (f": {'; '.join(verdict['reasons'])}" if verdict["reasons"] else "")
 
 
 def remark(
@@ -349,7 +347,7 @@ class Progress:
     def __init__(self):
         self.bar, self.phase = None, None
 
-    def __call__(self, phase: str, step: int, steps: int, values: dict) -> None:
+    def __call__(self, phase: str, step: int, steps: int, values: Mapping[str, float]) -> None:
         from tqdm import tqdm
 
         from cammimic.core import printable
@@ -494,13 +492,10 @@ _LOADING = (
 )
 
 
-def loading_asked() -> dict:  # Arguments of `load_as_asked`, those that were not left out
+def loading_asked() -> dict[str, Any]:  # Arguments of `load_as_asked`, those that were not left out
     "What the running command was told by `loading_options`."
-    return {
-        name: value
-        for name, value in click.get_current_context().meta.get("cammimic.model.loading", {}).items()
-        if value not in (None, False, "auto")
-    }
+    told = click.get_current_context().meta.get("cammimic.model.loading", {})
+    return {name: value for name, value in told.items() if value not in (None, False, "auto")}
 
 
 class NumFrames(click.ParamType):
@@ -595,10 +590,10 @@ motion_options = together(
     ),
     click.option(
         "--motion",
-        metavar="WORDS|PATH.json",
+        metavar="WORDS|FILE",
         help=(
             'Instead of REFERENCE: a motion in words, such as "zoom-in 1.3 ease" or "pan-right 20% + handheld 1%", or '
-            "a saved camera path."
+            "a camera file: .json, .npz, .txt (RealEstate10K), .csv, .chan, or .gcsv of a gyroscope."
         ),
     ),
     click.option("--reverse", is_flag=True, help="Play the motion backwards."),

@@ -250,7 +250,8 @@ def check_distinct(
     inputs: Iterable[str | Path | None],  # All files that will be read, there or not; None is passed over
 ) -> None:  # `InputError` where a file is both, or is written twice
     "Refuse to write over what is read, before any work is done."
-    given, written = {_identity(path): Path(path) for path in filter(None, inputs)}, set()
+    given = {_identity(path): Path(path) for path in filter(None, inputs)}
+    written = set()
     for output in map(Path, outputs):
         if (path := given.get(_identity(output))) is not None:
             raise InputError(f"{output} would be written over what is read, {path}: give the output another name")
@@ -559,7 +560,8 @@ def _number(text: str) -> float:
 
 def _check_values(values: Any, name: str) -> None:
     "Refuse half characters and deep nesting."
-    level, depth = [values], 0
+    level = [values]
+    depth = 0
     while level:
         check_limit("depth", depth, name)
         texts = [v for v in level if isinstance(v, str)]

@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process, resource_tracker
@@ -117,7 +117,7 @@ def _nothing() -> None:
 class _Worker:
     "A process that does one item after another."
 
-    def __init__(self, start: tuple):
+    def __init__(self, start: tuple[Any, ...]):
         self.channel, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_serve, args=(theirs, *start))
         with _while_starting():
@@ -148,12 +148,16 @@ class _Worker:
 class _Crew:
     "Workers on one list, each attended by a thread."
 
-    def __init__(self, start: tuple, items: list, workers: int):
-        self.start, self.limit = start, workers
-        self.pending, self.answers = SimpleQueue(), SimpleQueue()
+    def __init__(self, start: tuple[Any, ...], items: Sequence[Any], workers: int):
+        self.start = start
+        self.limit = workers
+        self.pending = SimpleQueue()
+        self.answers = SimpleQueue()
         for numbered in enumerate(items):
             self.pending.put(numbered)
-        self.processes, self.failed_starts, self.closed = [], 0, False
+        self.processes = []
+        self.failed_starts = 0
+        self.closed = False
         self.threads = [threading.Thread(target=self._attend, daemon=True) for _ in range(min(workers, len(items)))]
         for thread in self.threads:
             thread.start()
@@ -242,11 +246,11 @@ def _answers(crew: _Crew, count: int) -> Iterator[tuple]:
 
 def in_processes(
     work: Callable,  # Function of a module, with one argument
-    items: list,  # What it is called with
+    items: Sequence[Any],  # What it is called with
     *,
     workers: int,  # Processes of one thread each; 0 works in this one
     initializer: Callable | None = None,  # Function of a module that each worker calls first, such as a loader
-    initargs: tuple = (),  # Its arguments
+    initargs: tuple[Any, ...] = (),  # Its arguments
     in_order: bool = True,  # Whether results come in the order of the items; otherwise as soon as they are there
 ) -> Iterator[tuple[Any, Any]]:  # Items with their results; None where its process died
     "Work through a list on several processes; a loop that is left ends them at once."
@@ -327,7 +331,7 @@ def _alone(work: Callable, item: Any) -> Any:
 # %% ../nbs/01_parallel.ipynb #b68f13d0
 def in_ray(
     work: Callable,  # Function of one argument that every machine can import
-    items: list,  # What it is called with
+    items: Sequence[Any],  # What it is called with
     *,
     workers: int = 2,  # Processors of a local cluster; a cluster with an address has its own
     address: str | None = None,  # Of a cluster, such as auto or ray://head:10001; None makes one of this machine
@@ -518,11 +522,13 @@ class _RemoteLines:
 
     def __init__(self, place: str):
         parent, _, self.name = place.rpartition("/")
-        self.folder, self.own = Folder(parent), []
+        self.folder = Folder(parent)
+        self.own = []
         self._begin()
 
     def _begin(self) -> None:
-        self.part, self.lines = self._name(1), []
+        self.part = self._name(1)
+        self.lines = []
 
     def _name(self, rank: int) -> str:
         "Of a new part; those of rank 0 are brought together, so others of their time are newer."
@@ -590,7 +596,7 @@ class TaskStore:
             raise InputError(f"{where}: this is not the result of a task, JSON with {self.key!r}; give another output")
         return record
 
-    def read(self) -> dict[str, dict]:  # Task -> its record: the task, its digest where it has one, its result
+    def read(self) -> dict[str, dict[str, Any]]:  # Task -> its record: task, digest where it has one, and result
         "All results, the last of each task."
         return self._latest(self._lines.read())
 
@@ -602,7 +608,7 @@ class TaskStore:
         self,
         task: str,  # Name of the task
         digest: str | None = None,  # Digest its result must have; None takes any
-    ) -> dict | None:  # Its record; None where it is pending
+    ) -> dict[str, Any] | None:  # Its record; None where it is pending
         "One result."
         record = self.read().get(task)
         return record if record is not None and digest in (None, record.get("digest")) else None
@@ -619,7 +625,7 @@ class TaskStore:
     def add(
         self,
         task: str,  # Name of the task
-        result: dict,  # What it found, JSON-ready
+        result: dict[str, Any],  # What it found, JSON-ready
         *,
         digest: str | None = None,  # What decides the result
     ) -> None:
@@ -642,7 +648,8 @@ class TaskStore:
         "Where the store is empty, take over results of version 0.1.0: one JSON file a task, which its path names."
         if self.read():
             return 0
-        folder, found = Folder(self.place.rpartition("/")[0] or "."), {}
+        folder = Folder(self.place.rpartition("/")[0] or ".")
+        found = {}
         for name in folder.names(pattern):
             try:
                 result = read_json(folder.read(name, limit="json") or b"")

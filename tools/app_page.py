@@ -1,10 +1,10 @@
 """The app in a real browser, from the first click to the download: python tools/app_page.py [--output nbs/results/app]
 
 `cammimic app` is started, a clip and a picture are brought (by the chooser and by dropping), bad ones are refused,
-every panel is compared with what it should show, a video is made, broken off, made again and downloaded, and the server
-is ended by Ctrl-C. Other pages and names get nothing, the page asks no other host for anything, and reloading it leaves
-one kernel (thirty times; once with --short). With --output the video is made with --fast instead of a few steps, and
-pictures are kept."""
+every panel is compared with what it should show, remarks on files and words are read, a video is made, broken off,
+made again and downloaded, and the server is ended by Ctrl-C. Other pages and names get nothing, the page asks no other
+host for anything, and reloading it leaves one kernel (thirty times; once with --short). With --output the video is made
+with --fast instead of a few steps, and pictures are kept."""
 
 import base64
 import contextlib
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -65,22 +67,45 @@ TO_DROP = """([name, data]) => {
 }"""
 
 
+@dataclass(frozen=True)
+class Material:
+    "What the visitor brings."
+
+    clip: Path  # It pans right over one photograph
+    picture: Path  # Another photograph
+    letter: Path  # Neither
+    mask: Path  # What stays in the picture
+    fields: Path  # A clip of fields, unmarked
+    two: Path  # A file of two pictures
+
+
 def material(folder):
-    "A clip that pans right over one photograph, another photograph, what is neither, and a mask of what stays in it."
+    "Write the files."
     import numpy as np
+    from PIL import Image
 
     from cammimic.geometry.render import CameraMove, render_photo
     from cammimic.geometry.video import read_image, write_image, write_video
 
-    photos = [read_image(path) for path in sorted((ROOT / "nbs/sources/large").glob("*.jpg"))[:2]]
+    found = Material(
+        *(folder / n for n in ("my pan.mp4", "picture.jpg", "letter.jpg", "mask.png", "fields.mp4", "two.png"))
+    )
+    photos = [read_image(path, max_side=1600) for path in sorted((ROOT / "nbs/sources/large").glob("*.jpg"))[:2]]
     clip = render_photo(photos[0], CameraMove(yaw=9, pitch=3), num_frames=24, size=(640, 360), supersample=1)
-    write_video(folder / "my pan.mp4", clip, fps=12)
-    still = render_photo(photos[1], CameraMove(), num_frames=2, size=(960, 600), supersample=1)[0]
-    write_image(folder / "picture.jpg", still)
-    (folder / "letter.jpg").write_text("Dear Sir or Madam")
-    mask = np.pad(np.ones((200, 200, 3), np.uint8), ((300, 100), (380, 380), (0, 0)))
-    write_image(folder / "mask.png", 255 * mask)
-    return tuple(folder / name for name in ("my pan.mp4", "picture.jpg", "letter.jpg", "mask.png"))
+    write_video(found.clip, clip, fps=12)
+    still = render_photo(photos[1], CameraMove(), num_frames=2, size=(640, 400), supersample=1)[0]
+    write_image(found.picture, still)
+    found.letter.write_text("Dear Sir or Madam")
+    mask = np.pad(np.ones((130, 130, 3), np.uint8), ((200, 70), (255, 255), (0, 0)))
+    write_image(found.mask, 255 * mask)
+    rocks = read_image(ROOT / "cammimic/assets/demo_image.jpg", max_side=960)
+    moments = [rocks[100:340, 100 + 6 * k : 420 + 6 * k] for k in range(28)]
+    woven = np.stack(moments[::2])
+    woven[:, 1::2] = np.stack(moments[1::2])[:, 1::2]
+    write_video(found.fields, woven, fps=25, crf=26, preset="superfast")
+    small = Image.fromarray(still[::2, ::2])
+    small.save(found.two, save_all=True, append_images=[small.rotate(90)])
+    return found
 
 
 @contextlib.contextmanager
@@ -308,10 +333,11 @@ class Visitor:
         return waits
 
     def exact(self, picture, clip):
-        """Least PSNR, in dB, between the preview as the browser shows it and the weak video: where both show the
-        picture while the rest is hatched, and everywhere once it is filled."""
+        """Least PSNR, in dB, between the preview as the browser shows it, and the weak video where both show the
+        picture while the rest is hatched; and what continues the picture elsewhere, once that is filled."""
 
-        from cammimic.geometry.composing import choose_framing
+        from cammimic.app.preview_panel import filmed, panel_matrices, seen_margins, surround
+        from cammimic.geometry.composing import anchor_time, choose_framing
         from cammimic.geometry.measure import copied_path, measure_file
         from cammimic.geometry.video import read_image
         from cammimic.geometry.weak_video import weak_video
@@ -319,15 +345,19 @@ class Visitor:
         count = self.page.evaluate(FRAMES_SHOWN)
         path = copied_path(measure_file(clip)).to_aspect(SIZE[0] / SIZE[1])
         assert count == path.num_frames, (count, path.num_frames)
-        anchor = choose_framing(path, path.aspect).anchor
-        weak = weak_video(read_image(picture, max_side=1280), path, size=SIZE, supersample=2, anchor=anchor)
+        anchor = anchor_time(path, choose_framing(path, path.aspect).anchor)
+        image = read_image(picture, max_side=1280)
+        frames = (0, count // 2, count - 1)
+        weak = weak_video(image, path, size=SIZE, supersample=2, anchor=anchor)
+        matrices = panel_matrices(path, SIZE, anchor=anchor)
+        beyond = filmed(surround(image, SIZE, seen_margins(matrices, SIZE)), matrices)
         window = ".cm-panel:nth-of-type(2) .cm-window{position:fixed!important;left:0;top:0;z-index:99}"
         style = self.page.add_style_tag(content=".cm-stage{--cm:1!important}" + window)  # At whole pixels
-        frames, switch = (0, count // 2, count - 1), self.page.get_by_label("Fill what is hatched")
-        worst = min(self.compared(weak, k, count) for k in frames)
+        switch = self.page.get_by_label("Fill what is hatched")
+        worst = min(self.compared(weak.frames[k], weak.mask[k], k, count)[0] for k in frames)
         switch.evaluate("box => box.click()")  # The panel covers it
-        self.said("the mirrored part")
-        filled = min(self.compared(weak, k, count, filled=True) for k in frames)
+        self.said(": the continued part")
+        filled = min(min(self.compared(weak.frames[k], weak.mask[k], k, count, beyond[k])) for k in frames)
         switch.evaluate("box => box.click()")
         self.said("the hatched part")
         style.evaluate("style => style.remove()")
@@ -335,8 +365,9 @@ class Visitor:
         assert worst > 30 and filled > 28, f"preview and weak video differ: {worst:.1f} dB, filled {filled:.1f} dB"
         return round(float(worst), 1), round(float(filled), 1)
 
-    def compared(self, weak, k, count, filled=False):
-        "PSNR of a frame, in dB, away from edges; what is not known must be hatched, unless it is filled."
+    def compared(self, known, mask, k, count, beyond=None):
+        """PSNR of a frame, in dB, away from edges: of the picture, and of what is beyond it, which must be hatched
+        where nothing is said to be there."""
         import cv2
         import numpy as np
 
@@ -345,13 +376,18 @@ class Visitor:
         png = self.page.screenshot(clip=dict(x=0, y=0, width=SIZE[0], height=SIZE[1]))
         shot = cv2.imdecode(np.frombuffer(png, np.uint8), 1)[..., ::-1]
         assert shot.shape == (SIZE[1], SIZE[0], 3), shot.shape
-        inside = cv2.erode(weak.mask[k].view(np.uint8), kernel, borderValue=0) > 0
-        outside = cv2.erode((~weak.mask[k]).view(np.uint8), kernel, borderValue=1) > 0
+        inside = cv2.erode(mask.view(np.uint8), kernel, borderValue=0) > 0
+        outside = cv2.erode((~mask).view(np.uint8), kernel, borderValue=1) > 0
         hatched = outside.sum() > 500 and len(np.unique(shot[outside].reshape(-1, 3) // 16, axis=0)) < 40
-        assert outside.sum() <= 500 or hatched != filled, "what is to be invented should be hatched, or filled"
-        where = inside | outside if filled else inside
-        error = ((shot.astype(float) - weak.frames[k])[where] ** 2).mean()
-        return 10 * np.log10(255**2 / error)
+        assert outside.sum() <= 500 or hatched == (beyond is None), (
+            "what is to be invented should be hatched, or filled"
+        )
+
+        def psnr(wanted, where):
+            return 10 * np.log10(255**2 / ((shot.astype(float) - wanted)[where] ** 2).mean())
+
+        beside = np.inf if beyond is None or not outside.any() else psnr(beyond, outside)
+        return psnr(known, inside), beside
 
     def bring_bad_files(self, letter, clip):
         "What is no picture, and what is too large: both are refused, and everything stays as it was."
@@ -363,6 +399,15 @@ class Visitor:
         self.choose("reference", big)
         self.said("at most 8.0 MB")
         assert clip.name in self.zone("reference").inner_text()
+
+    def remarks(self, fields, two):
+        "What is made of files that are not used as they stand."
+        self.choose("reference", fields)
+        self.said(f"{fields.name} is interlaced: whole frames are made of its fields")
+        self.choose("image", two)
+        self.said(f"{two.name} holds several pictures, of which the first is taken")
+        self.looked_at()
+        self.shot("remarks")
 
     def ready_motion(self, clip, picture):
         "A motion of the gallery, then the clip again."
@@ -414,8 +459,16 @@ class Visitor:
         self.shot("cancelled")
         if self.output is None:
             self.steps(2, 4)
+            self.page.get_by_label("Prompt").fill("a unicorn in snow")
+            self.page.get_by_label("Prompt").press("Enter")
+            self.commands("--prompt 'a unicorn in snow'")
+        self.page.evaluate(
+            "document.getAnimations().forEach(a => a.pause())"
+        )  # Nobody looks; all begin anew at the end
         self.page.get_by_role("button", name="Generate").click()
         self.said("Done in", 900)
+        if self.output is None:
+            self.said('does not know "unicorn": it knows some hundred plain English words')
         self.until('document.querySelectorAll("a.cm-get").length === 4')  # What is said last
         self.in_step()
         self.shot("done", 1500)
@@ -449,7 +502,8 @@ class Visitor:
 
 def walk(visitor, short):
     "Everything a visitor does; what was found. A short walk leaves out moving scenes and subjects that stay."
-    clip, picture, letter, mask = material(visitor.folder)
+    brought = material(visitor.folder)
+    clip, picture = brought.clip, brought.picture
     visitor.said("The model has to invent")
     visitor.in_step()
     visitor.shot("start")
@@ -458,12 +512,13 @@ def walk(visitor, short):
     waits = visitor.move_a_slider()
     visitor.shot("preview")
     psnr, filled = visitor.exact(picture, clip)
-    visitor.bring_bad_files(letter, clip)
+    visitor.bring_bad_files(brought.letter, clip)
+    visitor.remarks(brought.fields, brought.two)
     visitor.ready_motion(clip, picture)
     visitor.page.get_by_text("More: what is copied").click()
     if not short:
         visitor.moving_scene(clip, picture)
-        visitor.subject(mask, picture)
+        visitor.subject(brought.mask, picture)
     visitor.page.get_by_text("More: how the model works").click()
     visitor.said("How freely the model draws")
     visitor.generate()

@@ -26,11 +26,12 @@ HOSTILE = '<img src=x onerror="document.title=1">'
 WAIT = 180  # Seconds that one state may take; only a failure takes as long
 AWAIT = """() => new Promise((done, failed) => {
   const end = performance.now() + SECONDS*1000;
+  let pause = 20;  // Longer and longer: to look costs the page as much as to be drawn
   const look = async () => {
     try {
       if (await (EXPRESSION)) done(true);
       else if (performance.now() > end) done(false);
-      else setTimeout(look, 20);
+      else setTimeout(look, pause = Math.min(250, 1.3*pause));
     } catch (error) { failed(error); }
   };
   look();

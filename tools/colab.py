@@ -164,7 +164,7 @@ def check(paths, folder, report=print, lent=False):
     )
     env = dict(ENV, GIT_CONFIG_GLOBAL=str(folder / "gitconfig"), GIT_CONFIG_NOSYSTEM="1")
     commit = publish(folder / "github", env)
-    venv.create(folder / "colab", with_pip=True)
+    venv.create(folder / "colab", with_pip=not lent)
     python = folder / "colab" / "bin" / "python"
     startup = folder / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
@@ -179,7 +179,7 @@ def check(paths, folder, report=print, lent=False):
         MPLBACKEND="module://matplotlib_inline.backend_inline",
     )
     if lent:
-        lend(python, [*COLAB, *MORE, "torch"])
+        lend(python, [*COLAB, *MORE, "torch", "pip"])
     else:
         run(python, "-m", "pip", "install", "-q", "--no-compile", *COLAB, f"torch=={pins()['torch']}", env=env)
     optional, failed, before = (

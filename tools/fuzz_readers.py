@@ -275,6 +275,24 @@ def read_path(path):
     CameraPath.load(path).resample(4)
 
 
+def good_cameras():
+    "A camera in each kind of file that is read, and the log of a gyroscope."
+    from cammimic.geometry.camera_files import READ_CAMERAS, WRITTEN_CAMERAS, camera_from_path, write_camera
+    from cammimic.geometry.moves import motion_from_words
+
+    camera = camera_from_path(motion_from_words("pan-right 20% + zoom-in 1.2", num_frames=5, aspect=1.5), fov=50)
+    names = [f"camera{ending}" for ending in READ_CAMERAS if ending in WRITTEN_CAMERAS and ending != ".json"]
+    found = [{name: write_camera(name, camera).read_bytes()} for name in names]
+    log = "GYROFLOW IMU LOG\nversion,1.3\norientation,YxZ\ntscale,0.01\ngscale,0.01\nt,gx,gy,gz\n"
+    return [*found, {"camera.gcsv": text(log + "".join(f"{k},{k % 7},{k % 5},{k % 3}\n" for k in range(40)))}]
+
+
+def read_camera_file(path):
+    from cammimic.geometry.camera_files import read_camera_path
+
+    read_camera_path(path, fps=25.0, aspect=1.5, fov=50.0).resample(4)
+
+
 def read_bent(path):
     "Load, change, measure and render; which way, the content says."
     from cammimic.geometry.path import CameraPath
@@ -337,7 +355,8 @@ def good_words():
 
 
 def read_words(path):
-    from cammimic.geometry.moves import MotionChange, read_motion
+    from cammimic.geometry.camera_files import read_motion
+    from cammimic.geometry.moves import MotionChange
 
     values = json.loads(path.read_bytes())
     words, change = str(values.pop("words")), MotionChange(**values.pop("change"))
@@ -744,6 +763,7 @@ KINDS = dict(
     playlist=Kind(lambda: [], read_playlist, playlist, refuse=True, taken=DECODED),
     elsewhere=Kind(good_references, read_elsewhere, elsewhere),
     path=Kind(good_paths, read_path),
+    camera=Kind(good_cameras, read_camera_file),
     bent=Kind(good_paths, read_bent, bent),
     words=Kind(good_words, read_words, absurd),
     measured=Kind(good_measurements, read_measured, led_away),

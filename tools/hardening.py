@@ -27,6 +27,9 @@ ASSETS = ROOT / "cammimic" / "assets"
 CLIP, PICTURE = str(ASSETS / "demo_reference.mp4"), str(ASSETS / "demo_image.jpg")
 CALL = "import sys; from cammimic.app.cli import main; main(sys.argv[1:])"
 TINY = ["--num-frames", "4", "--train-steps", "4", "--steps", "4", "--prompt", "a", "--reference-prompt", "b"]
+TINY += ["--no-compose"]  # To write a hundred large frames takes longer than the model
+MIRRORED = ["--border", "reflect"]
+PANNED = ["--motion", "pan-right 10%", "--duration", ".5", *MIRRORED]
 KILLED = """
 import os, signal, sys
 import cammimic.model.training as training, cammimic.model.transfer as transfer, cammimic.geometry.video as video
@@ -40,7 +43,7 @@ def here(now, done, *_):
     if (now, done) == (phase, step): os.kill(os.getpid(), signal.SIGKILL)
 backbone = load_backbone()
 result = transfer.transfer(sys.argv[4], sys.argv[5], backbone, training=TrainingSettings(steps=4),
-    sampling=transfer.default_sampling(backbone, steps=8), num_frames=16, state_folder=output + '.state', progress=here)
+    sampling=transfer.default_sampling(backbone, steps=4), num_frames=8, state_folder=output + '.state', progress=here)
 if phase == 'writing':
     encode = video.av.VideoFrame.from_ndarray
     def halfway(*args, **options):
@@ -104,7 +107,7 @@ def full_disk(folder, zygote):
     "No file may grow beyond 30 kB."
     options = dict(cwd=folder, limit=30_000, zygote=zygote)
     said = [
-        one_sentence(run("preview", CLIP, PICTURE, "--output", "draft.mp4", **options)),
+        one_sentence(run("preview", CLIP, PICTURE, *MIRRORED, "--output", "draft.mp4", **options)),
         one_sentence(run("transfer", CLIP, PICTURE, *TINY, "--output", "made.mp4", **options)),
     ]
     left = [path.name for path in folder.rglob("*") if path.is_file()]
@@ -182,7 +185,7 @@ def two_writers(folder, _):
 
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", CALL, "preview", CLIP, PICTURE, "--output", "same.mp4"],
+            [sys.executable, "-c", CALL, "preview", PICTURE, *PANNED, "--output", "same.mp4"],
             cwd=folder,
             env=ENV,
             stdout=subprocess.DEVNULL,

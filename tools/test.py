@@ -5,6 +5,7 @@ named above. With step names as arguments only those run. With --all (`make test
 shortened: more damaged files, a kill in each phase, whole walks through the pages, all notebooks for Colab."""
 
 import argparse
+import ast
 import base64
 import importlib.metadata
 import json
@@ -128,7 +129,7 @@ def step_clean(full):
         env = dict(ENV, XDG_CONFIG_HOME=folder)
         run(Path(sys.executable).with_name("nbdev_clean"), cwd=copy, env=env)
         run(sys.executable, ROOT / "tools/export.py", copy, env=env)
-        require([*differences(copy), *large_pictures(), *colab.problems(notebooks())])
+        require([*differences(copy), *large_pictures(), *unseeded(notebooks()), *colab.problems(notebooks())])
     return f"{len(notebooks())} notebooks"
 
 
@@ -168,6 +169,52 @@ def large_pictures():
     for path in sorted((ROOT / "nbs/results").rglob("*")):
         if path.suffix in (".png", ".jpg") and path.stat().st_size > PICTURE_LIMIT:
             yield f"{path.relative_to(ROOT)} has over {PICTURE_LIMIT} bytes: use write_image with max_bytes"
+
+
+DRAWS = {f"torch.{name}" for name in ("randn", "rand", "randint", "randperm", "randn_like", "rand_like")}
+IN_PLACE = {"normal_", "uniform_", "trunc_normal_"}  # Of a tensor, or of torch.nn.init
+SEEDS = {"torch.manual_seed": "torch", "np.random.seed": "np.random"}
+SAFE = {f"np.random.{name}" for name in ("default_rng", "Generator", "SeedSequence", "PCG64", "seed")}
+
+
+def unseeded(paths):
+    "Cells of notebooks that draw numbers which nobody seeded before: such a test meets other numbers in each run."
+    for path in paths:
+        seeded = set()
+        for cell in cells(path):
+            if cell["cell_type"] != "code" or "#| export" in cell["source"]:
+                continue
+            nodes = ast.walk(ast.parse(without_magics(cell["source"])))
+            calls = [node for node in nodes if isinstance(node, ast.Call)]
+            seeded |= {SEEDS[name] for name in map(called, calls) if name in SEEDS}
+            for draw in calls:
+                if (library := draws_from(draw)) and library not in seeded:
+                    yield f"{path.stem}, cell {cell['id']}: {called(draw)} draws numbers that no seed decides"
+
+
+def without_magics(source):
+    "The source of a cell as Python reads it."
+    return re.sub(r"^( *)[%!]\w.*", r"\1pass", source, flags=re.M)
+
+
+def called(call):
+    "The dotted name of what is called; of a method of something else only its own name."
+    parts = []
+    node = call.func
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join(reversed([*parts, node.id] if isinstance(node, ast.Name) else parts[:1]))
+
+
+def draws_from(call):
+    "Whose random numbers a call takes: 'torch', 'np.random', or 'nowhere' where no seed counts; None if it takes none."
+    name = called(call)
+    if name in DRAWS or name.rpartition(".")[2] in IN_PLACE:
+        return None if any(keyword.arg == "generator" for keyword in call.keywords) else "torch"
+    if name == "np.random.default_rng" and not (call.args or call.keywords):
+        return "nowhere"
+    return "np.random" if name.startswith("np.random.") and name not in SAFE else None
 
 
 def step_lint(full):
@@ -326,10 +373,10 @@ def second_venv(folder, wheel, full):
     constraints.write_text(
         "".join(f"{name}=={version}\n" for name, version in pins().items() if name not in developing)
     )
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv", with_pip=full)
     python = folder / "venv" / "bin" / "python"
     if not full:
-        lend(python, packages("requirements"), without=["fastcore"])
+        lend(python, ["pip", *packages("requirements")], without=["fastcore"])
     run(
         python,
         "-m",

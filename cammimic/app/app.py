@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "Parts",
     "MOTIONS",
     "HANDLERS",
     "TimeLeft",
@@ -13,6 +14,7 @@ __all__ = [
     "look_at",
     "canvas_of",
     "Session",
+    "Made",
     "generate",
     "App",
     "show_app",
@@ -33,12 +35,13 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import webbrowser
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from html import escape
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,13 +54,18 @@ from fastcore.basics import patch
 
 from cammimic.app.preview_panel import (
     IN_STEP,
+    PARTS,
+    Surround,
     film_panel,
     invented_share,
+    panel_matrices,
     scene_panel,
+    seen_margins,
     stage_css,
     stage_html,
     stage_size,
-    when_shown,
+    surround,
+    surround_css,
 )
 from cammimic.app.settings import (
     MAX_UPLOAD,
@@ -67,11 +75,13 @@ from cammimic.app.settings import (
     composes,
     fills_new_area,
     keep_upload,
+    result_remarks,
     shown_name,
+    unknown_words_remark,
 )
 from cammimic.command import backbone_option, device_option, judgement, remark
-from cammimic.core import InputError, digest, own_folder
-from cammimic.geometry.composing import anchor_time, choose_framing
+from cammimic.core import InputError, InputNote, digest, own_folder, printable
+from cammimic.geometry.composing import Framing, anchor_time, choose_framing
 from cammimic.geometry.measure import Measurement, copied_path, copy_remarks, measure_file
 from cammimic.geometry.moves import MotionChange, check_subject, motion_from_words
 from cammimic.geometry.path import CameraPath
@@ -87,11 +97,15 @@ class TimeLeft:
 
     def __init__(
         self,
-        plan: dict,  # Phase -> number of steps, in their order
-        pace: dict | None = None,  # Phase -> seconds of a step, where known; it is kept up to date
-        clock: Callable = time.perf_counter,  # Seconds
+        plan: dict[str, int],  # Phase -> number of steps, in their order
+        pace: dict[str, float] | None = None,  # Phase -> seconds of a step, where known; it is kept up to date
+        clock: Callable[[], float] = time.perf_counter,  # Seconds
     ):
-        self.plan, self.pace, self.clock, self.phase, self.first = plan, {} if pace is None else pace, clock, None, None
+        self.plan = plan
+        self.pace = {} if pace is None else pace
+        self.clock = clock
+        self.phase = None
+        self.first = None  # Time and step at which the phase was first seen
 
     def __call__(
         self,
@@ -109,9 +123,8 @@ class TimeLeft:
         if here is None:
             return None
         order = list(self.plan)
-        return here * (self.plan[phase] - step) + sum(
-            self.pace.get(later, here) * self.plan[later] for later in order[order.index(phase) + 1 :]
-        )
+        later = order[order.index(phase) + 1 :]
+        return here * (steps - step) + sum(self.pace.get(name, here) * self.plan[name] for name in later)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460016
@@ -128,7 +141,8 @@ class Job:
         report: Callable,  # Called as report(phase, step, steps, values) now and then
         done: Callable,  # Called as done(result, error) at the end, one of them None
     ):
-        self.cancelled, self.done = threading.Event(), done
+        self.cancelled = threading.Event()
+        self.done = done
 
         def progress(*step):
             if self.cancelled.is_set():
@@ -155,6 +169,7 @@ class Job:
 _MOST = 240  # Frames of a preview
 _FILM = 48  # Frames that are sent of a clip, a moving scene or a result
 _FEW = 9  # Frames of which the new area is counted
+_SURROUNDS = 4  # Canvases that are kept of a picture
 
 
 @dataclass(frozen=True)
@@ -168,15 +183,23 @@ class Look:
     path: CameraPath | None  # The motion, where it was given by words or a file
     found: Measurement | None  # What was measured of a clip
     film: np.ndarray | None  # Frames of the clip
-    kept: dict = field(default_factory=dict, repr=False)  # What `copied` has found before
+    scene_notes: tuple[str, ...] = ()  # What was made of the picture's file, in sentences
+    clip_notes: tuple[str, ...] = ()  # What was made of the clip's and the subject's
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)  # What `copied` has found before
+    surrounds: list[tuple[int, Surround]] = field(default_factory=list, repr=False)  # Of frames of the scene
 
     @property
     def aspect(self) -> float:  # Width over height
         return self.size[0] / self.size[1]
 
     @property
-    def verdict(self) -> dict | None:  # How far to trust the motion; None where it was not measured
+    def verdict(self) -> dict[str, Any] | None:  # How far to trust the motion; None where it was not measured
         return None if self.found is None else self.found.path.verdict.to_dict()
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # In sentences
+        "What was made of the files."
+        return tuple(dict.fromkeys((*self.clip_notes, *self.scene_notes)))
 
     def motion(
         self,
@@ -203,32 +226,58 @@ class Look:
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46003b
+Parts = dict[str, tuple[Path, str]]  # reference, image, subject -> (path, shown name)
+
+
 def look_at(
-    parts: dict[str, tuple[Path, str]],  # reference, image, subject -> (path, shown name)
+    parts: Parts,  # The files
     words: str | None,  # A motion in words, in place of the reference
     known: dict[str, Any],  # What is known of the model, as `known_defaults` says
     before: Look | None = None,  # An earlier look at the same picture, which is not read again
 ) -> Look:  # What there is to see
     "Read and measure, or say in one sentence why it cannot be."
-    clip, picture = None if words else parts["reference"][0], parts["image"][0]
-    if before:
-        scene, own = before.scene, before.own
-    elif is_video(picture):
-        scene, own = read_moving_scene(picture, min(_FILM, probe_video(picture).num_frames), max_side=800)
-    else:
-        scene, own = read_image(picture, max_side=1280), None
+    clip = None if words else parts["reference"][0]
+    scene, own, scene_notes = _read_scene(parts) if before is None else (before.scene, before.own, before.scene_notes)
+    given = clip is None or clip.suffix == ".json"
+    path = found = film = None
+    with _heard(parts) as said:
+        subject = _read_subject(parts, words, scene)
+        size = canvas_of(known, scene.shape[-2:-4:-1] if given else probe_video(clip).size)
+        if given:
+            path = _given_motion(words, clip, size[0] / size[1])
+        else:
+            found, film = _measured(clip), _film(clip, 640)
+    return Look(scene, own, subject, size, path, found, film, scene_notes, tuple(said))
+
+
+def _read_scene(parts: Parts) -> tuple[np.ndarray, CameraPath | None, tuple[str, ...]]:
+    "A picture or a moving scene, the motion of its own camera, and what was made of its file."
+    picture = parts["image"][0]
+    with _heard(parts) as said:
+        if is_video(picture):
+            count = min(_FILM, probe_video(picture).num_frames)
+            scene, own = read_moving_scene(picture, count, max_side=800)
+        else:
+            scene, own = read_image(picture, max_side=1280), None
+    return scene, own, tuple(said)
+
+
+def _read_subject(parts: Parts, words: str | None, scene: np.ndarray) -> np.ndarray | None:
+    "What stays, if anything does."
     subject = read_subject(parts["subject"][0], scene.shape[-2:-4:-1]) if "subject" in parts else None
     if subject is not None and scene.ndim == 4:
         raise InputError("a subject can stay in a picture, not in a moving scene")
     check_subject(words or "", subject)
-    given = clip is None or clip.suffix == ".json"
-    size = canvas_of(known, scene.shape[-2:-4:-1] if given else probe_video(clip).size)
-    if given:
-        return Look(scene, own, subject, size, _given_motion(words, clip, size[0] / size[1]), None, None)
+    return subject
+
+
+def _measured(clip: Path) -> Measurement:
+    "The motion of a clip, if it has one that can be trusted."
     found = measure_file(clip)
-    if (verdict := found.path.verdict).level == "unusable":
+    verdict = found.path.verdict
+    if verdict.level == "unusable":
         raise InputError(f"the camera motion of {clip} cannot be measured: {'; '.join(verdict.reasons)}")
-    return Look(scene, own, subject, size, None, found, _film(clip, 640))
+    return found
 
 
 def _film(path: Path, max_side: int) -> np.ndarray:
@@ -252,16 +301,37 @@ def _given_motion(words: str | None, clip: Path | None, aspect: float) -> Camera
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460009
+def _named(text: str, parts: Parts) -> str:
+    "A sentence with the names that the user gave to the files."
+    for path, name in parts.values():
+        text = text.replace(printable(str(path)), name).replace(str(path), name)
+    return text
+
+
 @contextmanager
-def _by_name(parts: dict) -> Iterator[None]:
+def _by_name(parts: Parts) -> Iterator[None]:
     "Errors name a file as its user does."
     try:
         yield
     except InputError as error:
-        text = str(error)
-        for path, name in parts.values():
-            text = text.replace(str(path), name)
-        raise InputError(text) from None
+        raise InputError(_named(str(error), parts)) from None
+
+
+@contextmanager
+def _heard(parts: Parts) -> Iterator[list[str]]:
+    "What is made of the files, which a command prints as remarks: sentences, each once, with the users' names."
+    said, here, usual = [], threading.get_ident(), warnings.showwarning
+
+    def hear(message, category, *args, **options):
+        if not issubclass(category, InputNote) or threading.get_ident() != here:
+            usual(message, category, *args, **options)
+        elif (text := _named(str(message), parts)) not in said:
+            said.append(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputNote)
+        warnings.showwarning = hear
+        yield said
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46003c
@@ -269,10 +339,18 @@ class Session:
     "Files, motion and results of one visitor."
 
     def __init__(self, *, backbone: str = "embedded", device: str = "auto", max_bytes: int = MAX_UPLOAD):
-        self.home, self.name, self.device, self.max_bytes = own_folder(), backbone, device, max_bytes
-        self.folder, self.count, self.backbone, self.pace = Path(self.home.name), itertools.count(), None, {}
-        self.files, self.words, self.look, self.held, self.held_motion = {}, None, None, {}, None
+        self.home = own_folder()
+        self.folder = Path(self.home.name)
+        self.name, self.device, self.max_bytes = backbone, device, max_bytes
         self.known = known_defaults(backbone)
+        self.backbone = None  # The model, once it is loaded
+        self.count = itertools.count()  # Of folders
+        self.pace: dict[str, float] = {}  # As `TimeLeft` has it
+        self.files: Parts = {}
+        self.words: str | None = None  # A motion in words
+        self.look: Look | None = None
+        self.held: Parts = {}  # Files that a video is being made of
+        self.held_motion: Path | None = None  # Training that goes on
         assets = Path(str(files("cammimic") / "assets"))
         self.use(
             reference=(assets / "demo_reference.mp4", "demo_reference.mp4"),
@@ -304,7 +382,8 @@ class Session:
         "Keep an uploaded file and use it, and remove the one that it replaces; or remove it, if it cannot be used."
         folder = self.folder / "uploads" / str(next(self.count))
         try:
-            path = keep_upload(name, content, folder, part=part, max_bytes=self.max_bytes)
+            with _heard({}):  # Said again where the whole of it is read
+                path = keep_upload(name, content, folder, part=part, max_bytes=self.max_bytes)
             self.use(**{part: (path, shown_name(name))})
         finally:
             self.tidy()
@@ -326,7 +405,7 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def hold(self) -> Iterator[dict[str, tuple[Path, str]]]:  # The files
+    def hold(self) -> Iterator[Parts]:  # The files
         "Keep the files and the training that are used now until the block ends, whatever is brought meanwhile."
         self.held, self.held_motion = dict(self.files), self.state_folder()
         try:
@@ -367,24 +446,32 @@ class Session:
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46000b
+@dataclass(frozen=True)
+class Made:
+    "A video, and what goes with it."
+
+    result: Any  # `Result`
+    files: dict[str, Path]  # To take away: video, raw, settings, motion
+    remarks: list[str]  # What its user should know beside the score
+
+
 def generate(
     session: Session,  # Files and model
     recipe: Recipe,  # Of `Session.recipe`
     progress: Callable,  # Called as progress(phase, step, steps, values); what it raises ends the work
-) -> tuple[Any, dict[str, Path]]:  # The `Result`, and its files: video, raw, motion, settings
+) -> Made:  # The video
     "Make the video and the files to take away."
     session.load()
-    from cammimic.model.motion import learn_motion
     from cammimic.model.transfer import transfer
 
-    look, words = session.look, session.words
+    words = session.words
     with session.hold() as held, _by_name(held):
         real = {part: str(path) for part, (path, _) in held.items()}
         chosen, training = _chosen(session.backbone, recipe)
         motion = None if recipe.motion is None else words or real["reference"]
         reference = None if motion else real["reference"]
-        copied = dict(copy=recipe.copy, level=recipe.level)
-        kept = (recipe.reference_prompt, training, recipe.seed, look.size, copied)
+        look = session.look
+        kept = (recipe.reference_prompt, training, recipe.seed, look.size, recipe.copy, recipe.level)
         states = _states(session.held_motion / digest(repr(kept)), digest(repr((real["image"], recipe.prompt))))
         result = transfer(
             reference,
@@ -400,20 +487,29 @@ def generate(
             seed=recipe.seed,
             state_folder=states,
             progress=progress,
-            **copied,
+            copy=recipe.copy,
+            level=recipe.level,
             **chosen,
         )
-        learned = reference and learn_motion(
-            reference,
-            session.backbone,
-            prompt=recipe.reference_prompt,
-            size=tuple(result.facts["size"]),
-            settings=training,
-            seed=recipe.seed,
-            state_path=states / "motion.safetensors",
-            **copied,
-        )
-    return _taken_away(session, recipe, result, learned or look.path)
+        learned = look.path if motion else _learned(session, recipe, reference, result, training, states)
+    return _taken_away(session, recipe, result, learned)
+
+
+def _learned(session: Session, recipe: Recipe, reference: str, result: Any, training: Any, states: Path) -> Any:
+    "The motion that was learned from a clip: its training is done, and is taken from its state."
+    from cammimic.model.motion import learn_motion
+
+    return learn_motion(
+        reference,
+        session.backbone,
+        prompt=recipe.reference_prompt,
+        size=tuple(result.facts["size"]),
+        settings=training,
+        seed=recipe.seed,
+        state_path=states / "motion.safetensors",
+        copy=recipe.copy,
+        level=recipe.level,
+    )
 
 
 def _chosen(backbone: Any, recipe: Recipe) -> tuple[dict[str, Any], Any]:
@@ -440,7 +536,7 @@ def _states(folder: Path, scene: str) -> Path:
     return folder
 
 
-def _taken_away(session: Session, recipe: Recipe, result: Any, motion: Any) -> tuple[Any, dict[str, Path]]:
+def _taken_away(session: Session, recipe: Recipe, result: Any, motion: Any) -> Made:
     "Write the video, its settings and its motion."
     from cammimic.model.transfer import write_result
 
@@ -452,13 +548,15 @@ def _taken_away(session: Session, recipe: Recipe, result: Any, motion: Any) -> t
     played = dict(fps=recipe.fps) if recipe.fps else {}
     played |= {} if recipe.audio else dict(audio=False)
     played |= dict(compose=composes(recipe.compose, recipe.backbone), new_area=fills_new_area(None, recipe.backbone))
-    write_result(result, folder / "transfer.mp4", **played)
+    facts = write_result(result, folder / "transfer.mp4", **played)
     path = folder / ("motion.json" if isinstance(motion, CameraPath) else "motion.safetensors")
     motion.save(path)
     found = dict(
         video=folder / "transfer.mp4", raw=folder / "transfer.raw.mp4", settings=folder / "transfer.json", motion=path
     )
-    return result, {name: path for name, path in found.items() if path.exists()}
+    unknown = unknown_words_remark(session.backbone, recipe.prompt, recipe.reference_prompt)
+    remarks = [*([unknown] if unknown else []), *result_remarks(facts)]
+    return Made(result, {name: path for name, path in found.items() if path.exists()}, remarks)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001a
@@ -497,45 +595,16 @@ HANDLERS: dict[str, str] = dict(
         "new MutationObserver(name).observe(document.body,{childList:true,subtree:true})"
     ),
 )
-_APP_STYLE = """<style>
-.cm-app{font:14px/1.45 system-ui,sans-serif;color:#1d2433}.cm-app h1{font-size:22px;margin:0}
-.cm-app h2{font-size:15px;margin:10px 0 2px}.cm-app .widget-html-content{line-height:1.45}
-.cm-app .widget-inline-hbox{width:calc(100% - 4px)!important}.cm-app .widget-checkbox{width:auto!important}
-.cm-hint{color:#4a5468;font-size:12.5px;margin:0 0 4px 2px}
-.cm-drop{width:100%;min-height:64px;border:2px dashed #6b7690;border-radius:8px;background:#f6f7fb;color:#1d2433;
-font:inherit;padding:8px;cursor:pointer}.cm-drop:hover,.cm-drop:focus-visible{background:#e9edfa;border-color:#2b50c8}
-.cm-error{background:#fdecea;color:#8c1410;border-left:4px solid #b3261e;padding:6px 10px;margin:4px 0}
-.cm-note{color:#4a5468;margin:2px 0}.cm-app pre{background:#f3f4f8;padding:8px;white-space:pre-wrap;
-word-break:normal;overflow-wrap:anywhere;margin:4px 0;font-size:12.5px}
-.cm-app a.cm-get{display:inline-block;margin:4px 10px 4px 0;padding:5px 12px;border-radius:6px;background:#2b50c8;
-color:#fff;text-decoration:none}.cm-copy{font:13px system-ui,sans-serif;padding:2px 10px;
-border:1px solid #8a93a8;border-radius:6px;background:#fff;color:#1d2433}
-.cm-tiles .cm-stage{--cm:1}.cm-tiles figcaption{display:none}.cm-app .widget-inline-hbox{max-width:100%}
-.cm-app .widget-box{overflow:visible!important}
-.cm-app .jupyter-widget-Collapse-header,.cm-app .jupyter-widget-Collapse-header *{color:#1d2433!important}
-.cm-app .widget-html{min-height:0!important}.cm-app .widget-checkbox,.cm-app .widget-label-basic{height:auto!important}
-.cm-app .widget-label-basic,.cm-app .widget-label-basic span{white-space:normal!important;overflow:visible!important}
-@media(max-width:760px){.cm-app .jupyter-button,.cm-app .widget-inline-hbox:not(.widget-html){min-height:40px}
-.cm-app .widget-inline-hbox>*{align-self:center}.cm-app .cm-copy{padding:8px 14px}}
-</style>"""
 
 
 def _zone(part: str, target: str, shown: str | None) -> str:
     "A button that takes what is dropped on it, and clicks the upload it stands for."
-    now = f"<br><b>{escape(shown)}</b>" if shown else ""
-    events = dict(onclick="choose", ondragover="over", ondrop="drop")
-    acts = " ".join(f'{event}="{escape(HANDLERS[name])}"' for event, name in events.items())
-    return f'<button class="cm-drop" data-target="{target}" {acts}>{_ZONES[part][0]}{now}</button>'
-
-
-def _error(text: str) -> str:
-    return f'<div class="cm-error" role="alert">{escape(text)}</div>' if text else ""
+    return PARTS.zone(target, _ZONES[part][0], shown, HANDLERS)
 
 
 def _copyable(title: str, text: str) -> str:
     "Text with a button that copies it."
-    button = f'<button class="cm-copy" onclick="{escape(HANDLERS["copy"])}">copy</button>'
-    return f'<h2>{title} {button}</h2><pre tabindex="0">{escape(text)}</pre>'
+    return PARTS.copyable(title, text, HANDLERS["copy"])
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001b
@@ -543,58 +612,61 @@ class App:
     "The page: give it to `display`, or let it be the last line of a cell."
 
     def __init__(self, *, backbone: str = "embedded", device: str = "auto", max_bytes: int = MAX_UPLOAD):
-        self.session, self.key, self.job, self.films = (
-            Session(backbone=backbone, device=device, max_bytes=max_bytes),
-            f"cm{next(_KEYS)}",
-            None,
-            {},
-        )
+        self.session = Session(backbone=backbone, device=device, max_bytes=max_bytes)
+        self.key = f"cm{next(_KEYS)}"
+        self.job: Job | None = None  # A video that is being made
+        self.result: Made | None = None  # The last one
+        self.pool = ThreadPoolExecutor(1)  # Continues pictures, one after another
+        self.wanted: _Wanted | None = None  # The canvas that is made now, or next
+        self.shown: Surround | None = None  # The canvas that the page has
         self.zones, self.uploads, self.errors = {}, {}, {}
         for part in _ZONES:
             self._part(part)
-        self.stage, self.style, self.facts, self.status, self.result, self.written = (widgets.HTML() for _ in range(6))
+        self.stage, self.style, self.beyond, self.facts = (widgets.HTML() for _ in range(4))
+        self.status, self.links, self.written, self.tile_styles = (widgets.HTML() for _ in range(4))
+        self.tiles = [widgets.HTML() for _ in MOTIONS]
+        self._controls()
+        self.page = _layout(self)
+        self._fresh()
+
+    def _controls(self) -> None:
+        "Sliders, boxes and buttons, and what they do."
+        wide = widgets.Layout(width="100%")
         self.strength = self.session.known.get("sampling", {}).get("strength", 1.0)
-        self.sliders = _controls(self.strength)
+        self.sliders = _sliders(self.strength)
         for name, control in self.sliders.items():
             control.observe(self._changed, "value")
             if name in _HINTS:
                 control.tooltip = _HINTS[name]
         self.filled = widgets.Checkbox(False, description=_FILLED, indent=False, layout=widgets.Layout(width="auto"))
         self.filled.observe(self._changed, "value")
-        self.tiles, self.tile_styles = [widgets.HTML() for _ in MOTIONS], widgets.HTML()
         self.words = widgets.Text(
-            placeholder="zoom-in 1.3 + pan-left 10% ease",
-            description="In words",
-            continuous_update=False,
-            layout=widgets.Layout(width="100%"),
+            placeholder="zoom-in 1.3 + pan-left 10% ease", description="In words", continuous_update=False, layout=wide
         )
         self.words.observe(lambda change: change["new"] and self._use(change["new"]), "value")
-        self.generate, self.cancel = (
-            widgets.Button(description="Generate", button_style="primary"),
-            widgets.Button(description="Cancel", disabled=True),
-        )
+        self.generate = widgets.Button(description="Generate", button_style="primary")
+        self.cancel = widgets.Button(description="Cancel", disabled=True)
         self.bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="100%", display="none"))
         self.generate.on_click(self._start)
         self.cancel.on_click(lambda _: self._stop())
-        self.page = _layout(self)
-        self._fresh()
 
     def _part(self, part: str) -> None:
         "Zone, hidden upload and place for errors of a file."
         target = f"{self.key}-{part}"
-        upload = self.uploads[part] = widgets.FileUpload(
-            accept=_ZONES[part][1], description=part, layout=widgets.Layout(display="none")
-        )
+        upload = widgets.FileUpload(accept=_ZONES[part][1], description=part, layout=widgets.Layout(display="none"))
         upload.add_class(target)
-        self.zones[part], self.errors[part] = widgets.HTML(_zone(part, target, None)), widgets.HTML()
         upload.observe(partial(self._taken, part), "value")
+        self.uploads[part] = upload
+        self.zones[part] = widgets.HTML(_zone(part, target, None))
+        self.errors[part] = widgets.HTML()
 
-    def _taken(self, part: str, change: dict) -> None:
+    def _taken(self, part: str, change: dict[str, Any]) -> None:
         "A file has come."
         if not change["new"]:
             return
-        file, self.uploads[part].value = change["new"][0], ()
-        self.errors[part].value = f'<div class="cm-note">Looking at {escape(shown_name(file["name"]))} …</div>'
+        file = change["new"][0]
+        self.uploads[part].value = ()
+        self.errors[part].value = PARTS.notes([f"Looking at {shown_name(file['name'])} …"])
         self._try(part, lambda: self.session.take(part, file["name"], bytes(file["content"])))
 
     def _use(self, words: str) -> None:
@@ -623,7 +695,7 @@ def _try(self: App, part: str, act: Callable) -> None:
         error = f"this could not be read ({type(failure).__name__})"
     else:
         self._fresh()
-    self.errors[part].value = _error(error)
+    self.errors[part].value = PARTS.error(error)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001c
@@ -641,15 +713,27 @@ _CONTROLS = {
     "--copy homography": "copying all of it",
     "--copy pan,tilt,zoom,roll": "copying pan, tilt, zoom and roll",
     "--level": "keeping the horizon",
+    "--compose": "the picture's own pixels, below,",
+    "--num-frames": "--num-frames of the command",
+    "--new-area model": "--new-area model of the command",
 }
-_FILLED = "Fill what is hatched by mirroring the picture"
+
+
+def _in_controls(text: str) -> str:
+    "What a command says, in the words of the page."
+    for option, control in _CONTROLS.items():
+        text = text.replace(option, control)
+    return text
+
+
+_FILLED = "Fill what is hatched by continuing the picture from itself"
 _HINTS = dict(
     strength="How freely the model draws: 1 lets it draw all anew; lower values keep more of the mirrored preview.",
     homography_scale="How hard each frame is pulled towards the preview where that shows the picture; 0 does not pull.",
 )
 
 
-def _controls(strength: float) -> dict[str, widgets.Widget]:
+def _sliders(strength: float) -> dict[str, widgets.Widget]:
     "Name -> slider, box or list."
     wide = dict(layout=widgets.Layout(width="100%"), style=dict(description_width="110px"))
 
@@ -725,52 +809,151 @@ def recipe(
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001e
+@dataclass(frozen=True)
+class _View:
+    "A motion as the panel shows it."
+
+    look: Look
+    path: CameraPath
+    size: tuple[int, int]  # Of the panel
+    framing: Framing
+    own: CameraPath | None  # What is taken out of a moving scene
+    fit: bool
+    invented: np.ndarray  # Share of some frames that the picture does not show
+
+    @property
+    def placing(self) -> dict[str, Any]:  # As `panel_matrices` takes it
+        return dict(anchor=anchor_time(self.path, self.framing.anchor), own=self.own, fit=self.fit)
+
+    def wanted(self) -> "_Wanted":
+        "The canvas that continues the picture as far as the motion looks."
+        margins = seen_margins(panel_matrices(self.path, self.size, **self.placing), self.size)
+        moving = self.look.scene.ndim == 4
+        frame = int(np.abs(self.path.times - self.placing["anchor"]).argmin()) if moving else 0
+        return _Wanted(self.look, frame, self.size, margins)
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    "A canvas."
+
+    look: Look
+    frame: int  # Of a moving scene, the one that is continued
+    size: tuple[int, int]  # Of the panel
+    margins: tuple[int, int, int, int]
+
+    @property
+    def needed(self) -> bool:
+        "Whether there is anything to continue."
+        return any(self.margins) or self.look.subject is not None
+
+    def kept(self) -> Surround | None:
+        "One that was made before and reaches far enough."
+        for frame, found in self.look.surrounds:
+            if frame == self.frame and found.size == self.size and found.reaches(self.margins):
+                return found
+        return None
+
+    def covers(self, other: "_Wanted") -> bool:
+        "Whether it would do for another."
+        same = self.look is other.look and self.frame == other.frame and self.size == other.size
+        return same and all(have >= need for have, need in zip(self.margins, other.margins, strict=True))
+
+    def make(self) -> None:
+        "Make it, and keep it with the last few of its picture."
+        scene = self.look.scene
+        still = scene[self.frame] if scene.ndim == 4 else scene
+        made = surround(still, self.size, self.margins, subject=self.look.subject)
+        self.look.surrounds.append((self.frame, made))
+        del self.look.surrounds[:-_SURROUNDS]
+
+
+def _view(look: Look, recipe: Recipe) -> _View:
+    "What the panel shows of what is set."
+    size, own = stage_size(look.aspect), look.own if recipe.steady else None
+    path = look.motion(recipe)
+    few = path.resample(min(path.num_frames, _FEW))
+    counted = dict(own=own and own.resample(few.num_frames), fit=recipe.fit, subject=look.subject)
+    framing = choose_framing(few, look.aspect, anchor=recipe.anchor, **counted)
+    invented = invented_share(few, size, anchor=framing.anchor, **counted)
+    return _View(look, path, size, framing, own, recipe.fit, invented)
+
+
 @patch
 def _changed(self: App, _: Any = None) -> None:
     "A slider has moved."
-    recipe, look, filled = self.recipe(), self.session.look, self.filled.value
-    size, own = stage_size(look.aspect), look.own if recipe.steady else None
+    recipe, look = self.recipe(), self.session.look
     try:
-        path = look.motion(recipe)
-        few = path.resample(min(path.num_frames, _FEW))
-        counted = dict(own=own and own.resample(few.num_frames), fit=recipe.fit, subject=look.subject)
-        framing = choose_framing(few, look.aspect, anchor=recipe.anchor, **counted)
-        invented = invented_share(few, size, anchor=framing.anchor, **counted)
+        view = _view(look, recipe)
+        filled = self.filled.value and self._continued(view.wanted())
         style = stage_css(
-            path,
-            size,
-            anchor=anchor_time(path, framing.anchor),
-            own=own,
+            view.path,
+            view.size,
             num_scene_frames=len(look.scene) if look.scene.ndim == 4 else 1,
-            fit=recipe.fit,
             filled=filled,
             name=self.key,
+            **view.placing,
         )
     except InputError as error:
-        self.facts.value = _error(str(error))
+        self.facts.value = PARTS.error(str(error))
         return
-    said = [*filter(None, [framing.remark()]), *look.copied(recipe)[1]]
-    self.style.value, self.facts.value = style, _facts(path, look, invented, said, filled)
+    where = "the continued part" if filled else "the hatched part"
+    if self.filled.value and not filled:
+        where += ", which is being continued"
+    self.style.value = style
+    self.facts.value = _facts(view, look.copied(recipe)[1], where)
     self.written.value = _copyable("As a command", recipe.as_command()) + _copyable("As Python", as_python(recipe))
 
 
-def _facts(path: CameraPath, look: Look, invented: np.ndarray, said: list[str], filled: bool) -> str:
+def _facts(view: _View, left_out: list[str], where: str) -> str:
     "What there is to know beside the preview."
-    verdict = "given in words or by a file" if look.verdict is None else f"measured: {judgement(look.verdict)}"
-    where = "mirrored" if filled else "hatched"
-    more = "nothing" if invented.max() < 0.0005 else f"<b>{invented.mean():.0%}</b>"
-    share = f"{more} of the video" + (
-        f", at most {invented.max():.0%} of a frame: the {where} part" * (more != "nothing")
+    path, look, invented = view.path, view.look, view.invented
+    remarks = [view.framing.remark(), *left_out]
+    said = [_in_controls(f"{text[0].upper()}{text[1:]}.") for text in remarks if text]
+    some = invented.max() >= 0.0005
+    return PARTS.facts(
+        path.label() + (", and back" if path.returns else ""),
+        path.duration,
+        "given in words or by a file" if look.verdict is None else f"measured: {judgement(look.verdict)}",
+        f"{invented.mean():.0%}" if some else None,
+        f"{invented.max():.0%}",
+        where,
+        [*([" ".join(said)] if said else []), *look.notes],
     )
-    text = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in said)
-    for option, control in _CONTROLS.items():
-        text = text.replace(option, control)
-    note = f'<div class="cm-note">{escape(text)}</div>' if text else ""
-    return (
-        f"<div><b>{escape(path.label())}{', and back' if path.returns else ''}</b> in {path.duration:.1f} s, "
-        f"{escape(verdict)}. The model has to invent "
-        f"{share}.</div>{note}"
-    )
+
+
+# %% ../../nbs/7_app/07_app.ipynb #aa460060
+@patch
+def _continued(self: App, wanted: _Wanted) -> bool:
+    "Whether the page has what continues the picture; if not, it is made beside the page."
+    if not wanted.needed:
+        return True
+    found = wanted.kept()
+    if found is None:
+        if self.wanted is None or not self.wanted.covers(wanted):
+            self.wanted = wanted
+            self.pool.submit(self._fill, wanted)
+        return False
+    if found is not self.shown:
+        self.shown = found
+        self.beyond.value = surround_css(found, name=self.key)
+    return True
+
+
+@patch
+def _fill(self: App, wanted: _Wanted) -> None:
+    "Continue the picture, unless another motion or picture has come meanwhile."
+    if wanted is not self.wanted:
+        return
+    try:
+        wanted.make()
+    except Exception as error:
+        self.filled.value = False
+        self.facts.value = PARTS.error(f"the picture could not be continued ({type(error).__name__})")
+        return
+    finally:
+        self.wanted = None
+    self._changed()
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46003a
@@ -781,8 +964,9 @@ def _fresh(self: App) -> None:
     size = stage_size(look.aspect)
     panels = [] if look.film is None else [film_panel(look.film, size, label="reference", name=name)]
     panels.append(scene_panel(look.scene, size, label="preview: your picture, moved", subject=look.subject, name=name))
-    if "result" in self.films:
-        panels.append(film_panel(self.films["result"], size, label=self.films["label"], name=name))
+    if self.result is not None:
+        label = "result" + (", with the picture's own pixels" if "raw" in self.result.files else "")
+        panels.append(film_panel(_film(self.result.files["video"], 960), size, label=label, name=name))
     self.stage.value = stage_html(panels)
     self._fresh_tiles()
     for part, zone in self.zones.items():
@@ -793,8 +977,10 @@ def _fresh(self: App) -> None:
 @patch
 def _fresh_tiles(self: App) -> None:
     "The gallery's motions on another picture."
-    look, styles = self.session.look, []
-    still, small = look.scene if look.scene.ndim == 3 else look.scene[0], tuple(s // 4 for s in stage_size(look.aspect))
+    look = self.session.look
+    styles = []
+    still = look.scene if look.scene.ndim == 3 else look.scene[0]
+    small = tuple(s // 4 for s in stage_size(look.aspect))
     for k, (tile, words) in enumerate(zip(self.tiles, MOTIONS.values(), strict=True)):
         name = f"{self.key}t{k}"
         tile.value = stage_html([scene_panel(still, small, label=words, name=name)])
@@ -803,31 +989,34 @@ def _fresh_tiles(self: App) -> None:
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46001f
+_PHASES = dict(
+    motion="1 of 3, learning the motion", scene="2 of 3, learning the picture", sampling="3 of 3, making the video"
+)
+
+
 @patch
 def _start(self: App, _: Any = None) -> None:
     "Generate."
     if self.job is not None:
         return
     recipe = self.recipe()
-    left = TimeLeft(dict.fromkeys((*([] if recipe.motion else ["motion"]), "scene", "sampling"), 0), self.session.pace)
+    phases = [phase for phase in _PHASES if phase != "motion" or recipe.motion is None]
+    left = TimeLeft(dict.fromkeys(phases, 0), self.session.pace)
     self.generate.disabled, self.cancel.disabled = True, False
-    self.bar.layout.display, self.bar.value, self.result.value = "", 0, ""
+    self.bar.layout.display, self.bar.value, self.links.value = "", 0, ""
     begun = "Starting" if self.session.backbone else "Loading the model"
-    self.status.value = f'<div class="cm-note" role="status">{begun} …</div>'
-    names = dict(
-        motion="1 of 3, learning the motion", scene="2 of 3, learning the picture", sampling="3 of 3, making the video"
-    )
+    self.status.value = PARTS.status(f"{begun} …", [])
 
     def report(phase, step, steps, values):
         if phase != "sampling":
             left.plan["scene"] = steps  # both stages are equally long
-        seconds, order = left(phase, step, steps), list(left.plan)
+        seconds = left(phase, step, steps)
+        order = list(left.plan)
         self.bar.value = (order.index(phase) + step / steps) / len(order)
-        self.status.value = (
-            f'<div class="cm-note" role="status">Phase {names[phase]}: step {step} of {steps}'
-            + ("" if seconds is None else f", about {seconds:.0f} s left")
-            + "</div>"
-        )
+        rest = "" if seconds is None else f", about {seconds:.0f} s left"
+        unknown = unknown_words_remark(self.session.backbone, recipe.prompt, recipe.reference_prompt)
+        said = f"Phase {_PHASES[phase]}: step {step} of {steps}{rest}"
+        self.status.value = PARTS.status(said, [unknown] if unknown else [])
 
     self.job = Job(partial(generate, self.session, recipe), report, self._ended)
 
@@ -837,140 +1026,123 @@ def _stop(self: App) -> None:
     "Cancel."
     if self.job is not None:
         self.job.cancel()
-        self.cancel.disabled, self.status.value = True, '<div class="cm-note">Stopping after this step …</div>'
+        self.cancel.disabled = True
+        self.status.value = PARTS.status("Stopping after this step …", [])
 
 
 @patch
-def _ended(self: App, made: tuple | None, error: Exception | None) -> None:
+def _ended(self: App, made: Made | None, error: Exception | None) -> None:
     "The work is done, broken off, or has failed."
     self.job, self.generate.disabled, self.cancel.disabled, self.bar.layout.display = None, False, True, "none"
     if isinstance(error, Cancelled):
-        self.status.value = (
-            '<div class="cm-note" role="status">Cancelled. What was learned so far is kept: Generate goes on from '
-            "there.</div>"
-        )
+        said = "Cancelled. What was learned so far is kept: Generate goes on from there."
+        self.status.value = PARTS.status(said, [])
+    elif isinstance(error, InputError):
+        self.status.value = PARTS.error(str(error))
     elif error is not None:
-        self.status.value = _error(
-            str(error) if isinstance(error, InputError) else f"this went wrong: {type(error).__name__}: {error}"
-        )
+        self.status.value = PARTS.error(f"this went wrong: {type(error).__name__}: {error}")
     else:
-        self._show(*made)
+        self._show(made)
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa460020
+_LARGE = 64_000_000  # Bytes a link may hold
+_KINDS = {".mp4": "video/mp4", ".json": "application/json"}
+
+
 @patch
-def _show(self: App, result: Any, made: dict[str, Path]) -> None:
+def _show(self: App, made: Made) -> None:
     "The video beside its reference, its scores, and everything to take away."
-    self.films = dict(
-        result=_film(made["video"], 960),
-        label="result" + (", with the picture's own pixels" if "raw" in made else ""),
-    )
+    self.result = made
     self._fresh()
-    score, seconds = result.score, sum(result.facts["seconds"].values())
+    score = made.result.score
 
     def number(value):
         return "none" if value is None else f"{value:.3f}"
 
-    said = (
-        f"ratio <b>{number(score.ratio)}</b> (0: the same motion, 1: no better than a still video), CameraScore "
-        f"{number(score.camera_score)} (a still video: {number(score.still_score)}), {score.pairs_used} pairs of "
-        "frames could be compared"
-    ) + (f"; {escape(score.reason)}" if score.reason else "")
-    self.status.value = (
-        f'<div role="status">Done in {seconds:.0f} s. How well the model copied the motion: {said}.</div>'
+    self.status.value = PARTS.score(
+        sum(made.result.facts["seconds"].values()),
+        *(number(value) for value in (score.ratio, score.camera_score, score.still_score)),
+        score.pairs_used,
+        score.reason,
+        [_in_controls(text) for text in made.remarks],
     )
     words = dict(
         video="video",
         raw="the model's own video",
-        motion="motion (LoRA)" if made["motion"].suffix == ".safetensors" else "motion (path)",
+        motion="motion (LoRA)" if made.files["motion"].suffix == ".safetensors" else "motion (path)",
         settings="settings and scores",
     )
-    self.result.value = "".join(_download(path, words[name]) for name, path in made.items())
+    self.links.value = "".join(_download(path, words[name]) for name, path in made.files.items())
 
 
 def _download(path: Path, text: str) -> str:
     "A link that holds the file."
-    if path.stat().st_size > _LARGE:
-        return (
-            f'<div class="cm-note">The {escape(text)} has {path.stat().st_size / 1e6:.0f} MB, too much for a page: the '
-            "command below makes it.</div>"
-        )
-    kind = {".mp4": "video/mp4", ".json": "application/json"}.get(path.suffix, "application/octet-stream")
-    return (
-        f'<a class="cm-get" download="{path.name}" '
-        f'href="data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}">{escape(text)}</a>'
-    )
+    size = path.stat().st_size
+    if size > _LARGE:
+        return PARTS.notes([f"The {text} has {size / 1e6:.0f} MB, too much for a page: the command below makes it."])
+    kind = _KINDS.get(path.suffix, "application/octet-stream")
+    address = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return PARTS.download(path.name, address, text)
 
 
-_LARGE = 64_000_000  # Bytes a link may hold
+def _title(text: str) -> widgets.Widget:
+    return widgets.HTML(PARTS.title(text))
 
 
-def _layout(app: App) -> widgets.Widget:
-    "Everything in its place."
+def _bringing(app: App, part: str) -> list[widgets.Widget]:
+    "What takes a file."
+    return [app.zones[part], app.uploads[part], app.errors[part]]
 
-    def title(text):
-        return widgets.HTML(f"<h2>{text}</h2>")
 
-    def part(name):
-        return [app.zones[name], app.uploads[name], app.errors[name]]
-
-    def hinted(name):
-        return [app.sliders[name], widgets.HTML(f'<div class="cm-hint">{_HINTS[name]}</div>')]
+def _gallery(app: App) -> widgets.Widget:
+    "The ready motions."
 
     def tile(html, name, words):
         button = widgets.Button(description=name, layout=widgets.Layout(width="auto"))
         button.on_click(lambda _: app._use(words))
         return widgets.VBox([html, button])
 
-    column, s = widgets.Layout(flex="1 1 320px", min_width="280px", padding="0 10px 0 0"), app.sliders
-    tiles = widgets.Box(
-        [tile(html, *motion) for html, motion in zip(app.tiles, MOTIONS.items(), strict=False)],
-        layout=widgets.Layout(display="flex", flex_flow="row wrap", grid_gap="8px"),
-    )
-    tiles.add_class("cm-tiles")
-    model = [s[name] for name in ("train_steps", "steps", "seed", "compose")]
-    more = widgets.Accordion(
-        [
-            widgets.VBox([*(s[name] for name in ("copy", "level", "fps", "audio", "steady")), *part("subject")]),
-            widgets.VBox([*hinted("strength"), *hinted("homography_scale"), *model]),
-        ],
+    tiles = [tile(html, *motion) for html, motion in zip(app.tiles, MOTIONS.items(), strict=True)]
+    box = widgets.Box(tiles, layout=widgets.Layout(display="flex", flex_flow="row wrap", grid_gap="8px"))
+    box.add_class("cm-tiles")
+    return widgets.Accordion([box], titles=("Or a ready motion",), selected_index=None)
+
+
+def _more(app: App) -> widgets.Widget:
+    "What few need."
+    s = app.sliders
+    copied = [*(s[name] for name in ("copy", "level", "fps", "audio", "steady")), *_bringing(app, "subject")]
+    model = []
+    for name in _HINTS:
+        model += [s[name], widgets.HTML(PARTS.hint(_HINTS[name]))]
+    model += [s[name] for name in ("train_steps", "steps", "seed", "compose")]
+    return widgets.Accordion(
+        [widgets.VBox(copied), widgets.VBox(model)],
         titles=("More: what is copied, frame rate, sound, a subject", "More: how the model works, steps, seed"),
         selected_index=None,
     )
+
+
+def _columns(app: App) -> widgets.Widget:
+    "Motion, picture and settings, beside each other where there is room."
+    s = app.sliders
     columns = [
-        [
-            title("1. A motion"),
-            *part("reference"),
-            widgets.Accordion([tiles], titles=("Or a ready motion",), selected_index=None),
-            app.words,
-        ],
-        [title("2. Your picture"), *part("image"), s["prompt"]],
-        [title("3. As you like it"), *(s[name] for name in (*_CHANGES, "anchor", "fit", "quality")), more],
+        [_title("1. A motion"), *_bringing(app, "reference"), _gallery(app), app.words],
+        [_title("2. Your picture"), *_bringing(app, "image"), s["prompt"]],
+        [_title("3. As you like it"), *(s[name] for name in (*_CHANGES, "anchor", "fit", "quality")), _more(app)],
     ]
-    row = widgets.Box(
-        [widgets.VBox(column_, layout=column) for column_ in columns],
-        layout=widgets.Layout(display="flex", flex_flow="row wrap"),
-    )
-    page = widgets.VBox(
-        [
-            widgets.HTML(
-                _APP_STYLE
-                + when_shown(HANDLERS["name"])
-                + "<h1>cammimic</h1><div>Your picture, filmed with the camera move of a clip.</div>"
-            ),
-            app.stage,
-            app.style,
-            app.tile_styles,
-            app.facts,
-            app.filled,
-            widgets.HBox([app.generate, app.cancel]),
-            app.bar,
-            app.status,
-            app.result,
-            row,
-            app.written,
-        ]
-    )
+    column = widgets.Layout(flex="1 1 320px", min_width="280px", padding="0 10px 0 0")
+    row = widgets.Layout(display="flex", flex_flow="row wrap")
+    return widgets.Box([widgets.VBox(held, layout=column) for held in columns], layout=row)
+
+
+def _layout(app: App) -> widgets.Widget:
+    "Everything in its place."
+    head = widgets.HTML(PARTS.head(HANDLERS["name"]))
+    panels = [app.stage, app.style, app.beyond, app.tile_styles, app.facts, app.filled]
+    work = [widgets.HBox([app.generate, app.cancel]), app.bar, app.status, app.links]
+    page = widgets.VBox([head, *panels, *work, _columns(app), app.written])
     page.add_class("cm-app")
     return page
 
@@ -980,10 +1152,11 @@ def show_app(**options) -> None:  # Those of `App`
     "The app, or one sentence why there is none."
     from IPython.display import display
 
+    warnings.simplefilter("ignore", InputNote)  # The page says them itself
     try:
         display(App(**options).page)
     except InputError as error:
-        display(widgets.HTML(_APP_STYLE + _error(str(error))))
+        display(widgets.HTML(PARTS.app_style() + PARTS.error(str(error))))
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46002a
@@ -1059,10 +1232,12 @@ def _check_free(host: str, port: int) -> None:
         raise InputError(f"nothing can listen at {_netloc(host, port)} ({why}); choose another --port") from error
 
 
-def _addresses(served: dict) -> list[str]:
+def _addresses(served: dict[str, Any]) -> list[str]:
     "What opens the page: here, and then from other machines."
-    port, query = served["port"], f"?token={served['token']}" if served["token"] else ""
-    wide = [f"http://{_netloc(socket.gethostname(), port)}"] if served["host"] in ("", "0.0.0.0", "::") else []
+    port = served["port"]
+    query = f"?token={served['token']}" if served["token"] else ""
+    everywhere = served["host"] in ("", "0.0.0.0", "::")
+    wide = [f"http://{_netloc(socket.gethostname(), port)}"] if everywhere else []
     places = [f"http://{_netloc(served['host'], port)}", *wide, *(f"https://{name}" for name in served["public"])]
     return [f"{place}/{query}" for place in places]
 
@@ -1074,7 +1249,7 @@ def _netloc(host: str, port: int) -> str:
 
 
 # %% ../../nbs/7_app/07_app.ipynb #aa46002b
-def _until_closed(served: dict, folder: Path, browser: bool) -> None:
+def _until_closed(served: dict[str, Any], folder: Path, browser: bool) -> None:
     "Start the server, say where the page is once it is there, and wait. It ends when this process does."
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)  # also where a shell has it ignored

@@ -117,10 +117,11 @@ _generating = together(
     fit_option,
     click.option(
         "--new-area",
-        type=click.Choice(["model", "complete"]),
+        type=click.Choice(["model", "guided", "complete"]),
         help=(
-            "What a composed result shows where the image is not known: the model's frames, or the image continued "
-            "from itself, without the model; complete is the default of the embedded model."
+            "What a composed result shows where the image is not known: the model's frames; the image continued from "
+            "itself as those frames look from afar; or continued without the model (complete, the default of the "
+            "embedded model)."
         ),
     ),
     click.option(
@@ -138,14 +139,15 @@ _running = together(backbone_option, device_option, loading_options, seed_option
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #8ea02b9f
-def _accelerated(asked: dict) -> str | None:
+def _accelerated(asked: dict[str, Any]) -> str | None:
     """Device of `accelerate launch`, whose type and compiler go to what is asked for; None where it was not used. Its
     processes beside the first end."""
     from accelerate import Accelerator
 
     if "ACCELERATE_MIXED_PRECISION" not in os.environ:
         return None
-    accelerator, kinds = Accelerator(), dict(bf16="bfloat16", fp16="float16")
+    accelerator = Accelerator()
+    kinds = dict(bf16="bfloat16", fp16="float16")
     if not accelerator.is_main_process:
         raise SystemExit(0)
     if accelerator.mixed_precision in kinds:
@@ -229,47 +231,34 @@ def _continued(output: str | Path, names: tuple[str, ...] = _STATES) -> Iterator
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #94625305
-def _finish(result: Any, output: str | Path, as_json: bool, **extra) -> None:
+def _finish(result: Any, output: str | Path, as_json: bool, **written: Any) -> None:
     "Write a result and report it."
+    from cammimic.app.settings import result_remarks
     from cammimic.model.transfer import write_result
 
-    facts = write_result(result, output, **extra)
-    for note in filter(None, (*facts["notes"], facts.get("sound"), _few_frames(facts))):
-        remark(note)
-    if facts["new_area_by"] != "model" and facts["new_area"] > 0.005:
-        remark("new area: completion, no model; --new-area model shows the model's")
-    if facts["still"]:
-        remark("the reference hardly moves, so neither does the result")
+    facts = write_result(result, output, **written)
+    for text in result_remarks(facts):
+        remark(text)
+    report(facts, _rows(facts, output), as_json)
+
+
+def _rows(facts: dict[str, Any], output: str | Path) -> list[tuple[str, str]]:
+    "What is printed of a result, line by line."
 
     def number(value):
         return "none" if value is None else f"{value:.3f}"
 
-    report(
-        facts,
-        [
-            ("output", str(output)),
-            ("ratio", f"{number(facts['ratio'])} (0 is perfect, 1 is no better than a still video)"),
-            ("camera_score", f"{number(facts['camera_score'])} (a still video: {number(facts['still_score'])})"),
-            ("pairs_used", f"{facts['pairs_used']} of {facts['num_pairs']}"),
-            ("reference", judgement(facts.get("verdict_reference"))),
-            *([("note", facts["reason"])] if facts["reason"] else []),
-            ("seconds", ", ".join(f"{phase} {seconds:.0f}" for phase, seconds in facts["seconds"].items())),
-        ],
-        as_json,
-    )
-
-
-def _few_frames(facts: dict) -> str | None:
-    "Where a video shows the model's frames as they are, and they are few: how to get more."
-    if facts["raw"] != facts["output"] or facts["output_fps"] >= _SMOOTH:
-        return None
-    return (
-        f"the model made {facts['num_frames']} frames for {facts['duration']:.1f} s, {facts['output_fps']:.1f} per "
-        "second: --num-frames makes more, and --compose moves the image at the rate of the reference"
-    )
-
-
-_SMOOTH = 12  # Frames per second below which a video is a slide show
+    rows = [
+        ("output", str(output)),
+        ("ratio", f"{number(facts['ratio'])} (0 is perfect, 1 is no better than a still video)"),
+        ("camera_score", f"{number(facts['camera_score'])} (a still video: {number(facts['still_score'])})"),
+        ("pairs_used", f"{facts['pairs_used']} of {facts['num_pairs']}"),
+        ("reference", judgement(facts.get("verdict_reference"))),
+    ]
+    if facts["reason"]:
+        rows.append(("note", facts["reason"]))
+    seconds = ", ".join(f"{phase} {seconds:.0f}" for phase, seconds in facts["seconds"].items())
+    return [*rows, ("seconds", seconds)]
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #670ce6ee
@@ -298,7 +287,8 @@ def _check_written(written: list[Path], inputs: Iterable[str | Path | None], bac
 
     for path in written:
         check_output(path)
-    model, files = asset("embedded") if backbone == "embedded" else Path(backbone), []
+    model = asset("embedded") if backbone == "embedded" else Path(backbone)
+    files = []
     if model.is_dir() and any(path.exists() for path in written):
         files = [path for path in model.rglob("*") if path.is_file()]
     check_distinct(written, [*inputs, *files])
@@ -316,24 +306,11 @@ def _say_neutral(**prompts: str | None) -> None:
 
 def _say_unknown(model: Any, *prompts: str | None) -> None:
     "Say which words of the prompts a small model does not know; they run, and mean nothing to it."
-    from cammimic.model.backbone import unknown_words
+    from cammimic.app.settings import unknown_words_remark
 
-    unknown = list(
-        dict.fromkeys(word for prompt in prompts if prompt for word in unknown_words(model.tokenizer, prompt))
-    )
-    if not unknown:
-        return
-    said = ", ".join(f'"{word[:30]}"' for word in unknown[:8]) + (
-        f" and {len(unknown) - 8} more" if unknown[8:] else ""
-    )
-    known = [word for word in _PLAIN_WORDS if f"{word}</w>" in model.tokenizer.get_vocab()]
-    example = f", such as {', '.join(known)}" if known else ""
-    remark(
-        f"{model.name} does not know {said}: it knows some hundred plain English words of places and things{example}"
-    )
-
-
-_PLAIN_WORDS = ("forest", "mountains", "snow", "sea", "castle", "street", "night")
+    text = unknown_words_remark(model, *prompts)
+    if text:
+        remark(text)
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #d5a37ab6
@@ -356,94 +333,78 @@ _PLAIN_WORDS = ("forest", "mountains", "snow", "sea", "castle", "street", "night
 )
 @together(_learning, _training, _generating, _running)
 def transfer_command(
-    inputs: tuple,
-    *,
-    motion: str | None,
-    steady: bool,
-    subject: str | None,
-    compose: bool | None,
-    new_area: str | None,
-    output: str,
-    backbone: str,
-    device: str,
-    train_steps: int | None,
-    fast: bool,
-    as_json: bool,
-    fps: float | None,
-    fit: bool,
-    audio: bool,
-    anchor: str | None,
-    aspect: str | None,
-    prompt: str | None,
-    reference_prompt: str | None,
-    start: float,
-    duration: float | None,
-    num_frames: int | None,
-    rank: int | None,
-    seed: int,
-    mask: str | None,
-    mask_objects: bool | None,
-    copy: str,
-    level: bool,
-    cache: bool,
-    **options: Any,
+    inputs: tuple[str, ...], *, output: str, backbone: str, device: str, as_json: bool, **options: Any
 ) -> None:
     "Make a video of IMAGE with the camera motion of REFERENCE, or with a --motion."
-    reference, image, change = moved_inputs(inputs, motion, subject, options)
-    _check_results([output], [reference, image, subject, mask, motion], backbone)
+    reference, image, change = moved_inputs(inputs, options["motion"], options["subject"], options)
+    read = [reference, image, *(options[name] for name in ("subject", "mask", "motion"))]
+    _check_results([output], read, backbone)
     _check_models(backbone)
-    from cammimic.app.settings import chosen_settings, composes, fills_new_area
-    from cammimic.geometry.video import read_video, to_canvas
     from cammimic.model.transfer import transfer as run
 
+    told = {name: options.pop(name) for name in _TOLD}
+    prompts = {name: told[name] for name in ("prompt", "reference_prompt")}
     model = _load_model(backbone, device)
-    _say_neutral(prompt=prompt, **dict(reference_prompt=reference_prompt) if reference else {})
-    _say_unknown(model, prompt, reference_prompt)
-    composed = composes(compose, backbone)
-    settings = chosen_settings(model, train_steps, fast, anchor=_anchor(anchor, composed), **options)
-    window = dict(start=start, duration=duration)
+    _say_neutral(**{name: text for name, text in prompts.items() if reference or name == "prompt"})
+    _say_unknown(model, *prompts.values())
+    written = _written(options, backbone)
+    settings = _settings(model, options, composed=written["compose"])
     with _continued(output, _STATES[reference is None :]) as states:
         result = run(
             reference,
             image,
             model,
-            motion=motion,
             change=change,
-            steady=steady,
-            subject=subject,
-            prompt=prompt,
-            reference_prompt=reference_prompt,
-            aspect=aspect,
-            num_frames=num_frames,
-            rank=rank,
-            seed=seed,
-            fit=fit,
             training=settings.pop("settings"),
             state_folder=states,
             progress=Progress(),
-            mask=mask,
-            mask_objects=mask_objects,
-            copy=copy,
-            level=level,
-            cache=cache,
-            **window,
+            **told,
             **settings,
         )
-        shown = (
-            None
-            if reference is None
-            else to_canvas(
-                read_video(reference, len(result.frames), max_side=1440, **window).frames, tuple(result.facts["size"])
-            )
-        )
-        filled = fills_new_area(new_area, backbone)
-        written = dict(compose=composed, fps=fps, audio=audio, new_area=filled)
+        shown = None if reference is None else _reference_frames(reference, result, told)
         _finish(result, output, as_json, reference_frames=shown, **written)
+
+
+# Options of `cammimic transfer` that `transfer` takes as they are
+_TOLD = (
+    *("motion", "steady", "subject", "prompt", "reference_prompt", "aspect", "num_frames", "rank", "seed", "fit"),
+    *("mask", "mask_objects", "copy", "level", "cache", "start", "duration"),
+)
+
+
+# %% ../../nbs/7_app/05_generating_commands.ipynb #72d6ab55
+def _written(options: dict[str, Any], backbone: str) -> dict[str, Any]:
+    "Arguments of `write_result`, taken out of a command's options."
+    from cammimic.app.settings import composes, fills_new_area
+
+    return dict(
+        compose=composes(options.pop("compose"), backbone),
+        new_area=fills_new_area(options.pop("new_area"), backbone),
+        fps=options.pop("fps"),
+        audio=options.pop("audio"),
+    )
+
+
+def _settings(model: Any, options: dict[str, Any], *, composed: bool) -> dict[str, Any]:
+    "Settings of training, sampling and guidance, of what is left of a command's options."
+    from cammimic.app.settings import chosen_settings
+
+    anchor = _anchor(options.pop("anchor"), composed)
+    return dict(chosen_settings(model, options.pop("train_steps"), options.pop("fast"), anchor=anchor, **options))
 
 
 def _anchor(asked: str | None, composed: bool) -> str:
     "Frame that shows the image: what was asked for, or what suits."
     return asked or ("auto" if composed else "first")
+
+
+def _reference_frames(reference: str, result: Any, window: dict[str, Any]) -> Any:
+    "As many frames of the reference as the result has, in its size, for the strip."
+    from cammimic.geometry.video import read_video, to_canvas
+
+    within = {name: window[name] for name in ("start", "duration")}
+    frames = read_video(reference, len(result.frames), max_side=1440, **within).frames
+    return to_canvas(frames, tuple(result.facts["size"]))
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #b6b0ddc5
@@ -530,37 +491,21 @@ def learn_command(
 @together(_training, _generating, _running)
 def apply_command(
     motion: str,
-    images: tuple,
+    images: tuple[str, ...],
     *,
-    compose: bool | None,
-    new_area: str | None,
     output: str | None,
     backbone: str,
     device: str,
-    train_steps: int | None,
-    fast: bool,
     as_json: bool,
     prompt: str | None,
     seed: int,
-    fps: float | None,
     fit: bool,
-    audio: bool,
-    anchor: str | None,
     **options: Any,
 ) -> None:
     "Give each IMAGE the camera motion learned into MOTION.safetensors."
-    from cammimic.app.settings import chosen_settings, composes, fills_new_area
-    from cammimic.core import InputError
     from cammimic.geometry.video import read_image
 
-    video = output is not None and Path(output).suffix.lower() in (".mp4", ".gif")
-    if video and len(images) > 1:
-        raise InputError(f"{len(images)} images need a folder for --output, got {output}")
-    targets = [Path(output)] if video else [Path(output or ".") / f"{Path(image).stem} moved.mp4" for image in images]
-    if len(set(targets)) < len(targets):
-        raise InputError(
-            "two of the images have the same name, so their results would overwrite each other; apply them one by one"
-        )
+    targets = _targets(images, output)
     _check_results(targets, [motion, *images], backbone)
     _check_models(backbone, motion)
     for image in images:
@@ -568,12 +513,13 @@ def apply_command(
     from cammimic.model.motion import Motion
     from cammimic.model.transfer import apply_motion
 
-    learned, model = Motion.load(motion), _load_model(backbone, device)
+    learned = Motion.load(motion)
+    model = _load_model(backbone, device)
     _say_neutral(prompt=prompt)
     _say_unknown(model, prompt)
-    composed = composes(compose, backbone)
-    settings = chosen_settings(model, train_steps, fast, anchor=_anchor(anchor, composed), **options)
-    for image, target in zip(images, targets, strict=False):
+    written = _written(options, backbone)
+    settings = _settings(model, options, composed=written["compose"])
+    for image, target in zip(images, targets, strict=True):
         with _continued(target, _STATES[1:]) as states:
             result = apply_motion(
                 learned,
@@ -586,8 +532,23 @@ def apply_command(
                 state_path=states / "scene.safetensors",
                 **settings,
             )
-            filled = fills_new_area(new_area, backbone)
-            _finish(result, target, as_json, compose=composed, fps=fps, audio=audio, new_area=filled)
+            _finish(result, target, as_json, **written)
+
+
+def _targets(images: tuple[str, ...], output: str | None) -> list[Path]:
+    "The video of each image."
+    from cammimic.core import InputError
+
+    if output is not None and Path(output).suffix.lower() in (".mp4", ".gif"):
+        if len(images) > 1:
+            raise InputError(f"{len(images)} images need a folder for --output, got {output}")
+        return [Path(output)]
+    targets = [Path(output or ".") / f"{Path(image).stem} moved.mp4" for image in images]
+    if len(set(targets)) < len(targets):
+        raise InputError(
+            "two of the images have the same name, so their results would overwrite each other; apply them one by one"
+        )
+    return targets
 
 
 # %% ../../nbs/7_app/05_generating_commands.ipynb #b7c72455
@@ -651,16 +612,19 @@ def demo_command(
     from cammimic.model.motion import read_reference
     from cammimic.model.transfer import transfer as run
 
-    model, (clip, picture) = _load_model("embedded", device), given
+    clip, picture = given
+    model = _load_model("embedded", device)
     defaults = chosen_settings(model, train_steps, fast, anchor="first", border="reflect")  # figures stay comparable
-    untrained, unguided = replace(defaults["settings"], steps=0), replace(defaults["guidance"], scale=0.0)
+    untrained = replace(defaults["settings"], steps=0)
+    unguided = replace(defaults["guidance"], scale=0.0)
     controls = dict(
         guidance_only=dict(settings=untrained),
         control=dict(settings=untrained, guidance=unguided),
         control_noise=dict(settings=untrained, guidance=unguided, sampling=replace(defaults["sampling"], strength=1.0)),
     )
     for name, changes in {"demo": {}, **(controls if control else {})}.items():
-        target, settings = Path(output) / f"{name}.mp4", defaults | changes
+        target = Path(output) / f"{name}.mp4"
+        settings = defaults | changes
         with _continued(target) as states:
             result = run(
                 clip,

@@ -5,28 +5,38 @@
 # %% auto #0
 __all__ = [
     "STAGE_WIDTH",
-    "STAGE_STYLE",
+    "PARTS",
     "IN_STEP",
     "stage_size",
+    "panel_matrices",
     "css_matrices",
     "stage_css",
     "data_uri",
     "film_panel",
     "scene_panel",
     "stage_html",
-    "when_shown",
+    "Surround",
+    "seen_margins",
+    "surround",
+    "surround_css",
+    "filmed",
     "invented_share",
 ]
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa180004
 import base64
+import math
 import re
-from html import escape
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jinja2 import Environment
+from markupsafe import Markup
 
-from cammimic.core import InputError
+from cammimic.core import InputError, asset
+from cammimic.geometry.completion import complete
+from cammimic.geometry.homography import inverted, warp_picture
 from cammimic.geometry.path import CameraPath, to_pixels
 from cammimic.geometry.video import to_canvas
 from cammimic.geometry.weak_video import fit_window, iterate_weak_video
@@ -37,23 +47,24 @@ STAGE_WIDTH = 640  # Pixels of a panel before it is scaled to the page
 
 def stage_size(
     aspect: float,  # Width over height
-) -> tuple:  # (width, height), the longer side `STAGE_WIDTH`
+) -> tuple[int, int]:  # (width, height), the longer side `STAGE_WIDTH`
     "The size of a panel."
-    return (
-        (STAGE_WIDTH, max(2, round(STAGE_WIDTH / aspect)))
-        if aspect >= 1
-        else (max(2, round(STAGE_WIDTH * aspect)), STAGE_WIDTH)
-    )
+    if aspect >= 1:
+        return STAGE_WIDTH, max(2, round(STAGE_WIDTH / aspect))
+    return max(2, round(STAGE_WIDTH * aspect)), STAGE_WIDTH
 
 
-def css_matrices(
+_HALF = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # From pixels whose centres are whole to a box's corners
+
+
+def panel_matrices(
     path: CameraPath,  # Motion
-    size: tuple,  # (width, height) of the panel in pixels
+    size: tuple[int, int],  # (width, height) of the panel in pixels
     *,
-    anchor: str | int = "first",  # Frame that shows the picture unmoved
+    anchor: str | float = "first",  # Frame that shows the picture unmoved, as `cumulative` takes it
     own: CameraPath | None = None,  # Motion of a moving scene's own camera, which is taken out
     fit: bool = False,  # Begin from the largest crop that keeps the whole path inside the picture
-) -> list[str]:  # A CSS transform for each frame
+) -> np.ndarray:  # Shape (F, 3, 3): from the picture's box to the panel, pixels; depth is positive before the camera
     "Where each frame puts the picture."
     aspect = size[0] / size[1]
     path = path.to_aspect(aspect)
@@ -62,16 +73,21 @@ def css_matrices(
         moves = moves @ np.linalg.inv(fit_window(path, aspect, anchor=anchor))
     if own is not None:
         moves = moves @ np.linalg.inv(own.to_aspect(aspect).cumulative(anchor))
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    moves = half @ to_pixels(moves, size) @ np.linalg.inv(half)
-    moves = moves * np.where(np.linalg.det(moves) < 0, -1.0, 1.0)[:, None, None]  # No camera mirrors
+    moves = _HALF @ to_pixels(moves, size) @ np.linalg.inv(_HALF)
+    return moves * np.where(np.linalg.det(moves) < 0, -1.0, 1.0)[:, None, None]  # No camera mirrors
+
+
+def css_matrices(
+    matrices: np.ndarray,  # Of `panel_matrices`, shape (F, 3, 3)
+) -> list[str]:  # A CSS transform for each frame
+    "Homographies as a browser takes them."
 
     def one(m):
         columns = (m[:, 0], m[:, 1], None, m[:, 2])  # Of a 4x4 matrix that leaves z as it is
         entries = [v for c in columns for v in ((0, 0, 1, 0) if c is None else (c[0], c[1], 0, c[2]))]
         return f"matrix3d({','.join(f'{v:.7g}' for v in entries)})"
 
-    return [one(m) for m in moves]
+    return [one(m) for m in matrices]
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa18000b
@@ -82,24 +98,21 @@ def _named(name: str) -> str:
     return name
 
 
-def _steps(name: str, values: list) -> str:
+def _steps(name: str, values: list[str]) -> str:
     "Keyframes that jump from value to value."
-    return (
-        f"@keyframes {_named(name)}{{"
-        + "".join(f"{100 * k / len(values):.4f}%{{{value}}}" for k, value in enumerate([*values, values[-1]]))
-        + "}"
-    )
+    frames = [f"{100 * k / len(values):.4f}%{{{value}}}" for k, value in enumerate([*values, values[-1]])]
+    return f"@keyframes {_named(name)}{{{''.join(frames)}}}"
 
 
 def stage_css(
     path: CameraPath,  # Motion of the preview
-    size: tuple,  # (width, height) of a panel
+    size: tuple[int, int],  # (width, height) of a panel
     *,
-    anchor: str | int = "first",  # Frame that shows the picture unmoved
+    anchor: str | float = "first",  # Frame that shows the picture unmoved
     own: CameraPath | None = None,  # Motion of a moving scene's own camera, which is taken out
     num_scene_frames: int = 1,  # Frames of the scene's column: 1 for a picture, else as many as the path's
-    fit: bool = False,  # As in `css_matrices`
-    filled: bool = False,  # Mirror the picture beyond its border, instead of leaving the hatching
+    fit: bool = False,  # As in `panel_matrices`
+    filled: bool = False,  # Show what continues the picture, which `surround_css` gives, instead of the hatching
     name: str = "stage",  # Tells several stages of one page apart
 ) -> str:  # The style element
     "What changes with the motion: the preview's place in every frame, and the time that all take."
@@ -107,17 +120,18 @@ def stage_css(
     if num_scene_frames not in (1, count):
         raise InputError(f"a scene of {num_scene_frames} frames cannot follow a path of {count}")
     rows = [""] if num_scene_frames == 1 else [f";background-position:0 {-size[1] * k}px" for k in range(count)]
-    moves = [
-        f"transform:{matrix}{rows[k % len(rows)]}"
-        for k, matrix in enumerate(css_matrices(path, size, anchor=anchor, own=own, fit=fit))
-    ]
+    transforms = css_matrices(panel_matrices(path, size, anchor=anchor, own=own, fit=fit))
+    moves = [f"transform:{transform}{rows[k % len(rows)]}" for k, transform in enumerate(transforms)]
     seconds = path.duration * count / (count - 1)
     timing = f".{name}-film,.{name}-scene{{animation-duration:{seconds:.4f}s!important}}"
-    whole = f".{name}-scene{{background-image:var(--cm-whole)!important}}.{name}-scene>.cm-mirror{{display:block}}"
-    return f"<style>{_steps(f'{name}-move', moves)}{timing}{whole if filled else ''}</style>"
+    beyond = f".{name}-scene>.{name}-beyond{{display:block}}" if filled else ""
+    return f"<style>{_steps(f'{name}-move', moves)}{timing}{beyond}</style>"
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa18000e
+PARTS = Environment(autoescape=True).from_string(asset("app_parts.html").read_text(encoding="utf-8")).module
+
+
 def data_uri(
     picture: np.ndarray,  # Shape (H, W, 3) uint8 RGB, or (H, W, 4) with what is see-through
     *,
@@ -125,12 +139,10 @@ def data_uri(
 ) -> str:  # For src or url()
     "A picture within the page."
     if picture.shape[2] == 3:
-        done, data, kind = *cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]), "jpeg"
+        kind, option, colours = "jpeg", cv2.IMWRITE_JPEG_QUALITY, picture[..., ::-1]
     else:
-        done, data, kind = (
-            *cv2.imencode(".webp", cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_WEBP_QUALITY, quality]),
-            "webp",
-        )
+        kind, option, colours = "webp", cv2.IMWRITE_WEBP_QUALITY, cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
+    done, data = cv2.imencode(f".{kind}", colours, [option, quality])
     if not done:
         raise ValueError(f"a picture of {picture.shape} could not be compressed")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -138,7 +150,7 @@ def data_uri(
 
 def film_panel(
     frames: np.ndarray,  # Shape (F, H, W, 3) uint8 RGB
-    size: tuple,  # (width, height) of the panel
+    size: tuple[int, int],  # (width, height) of the panel
     *,
     label: str,  # What stands above it
     name: str = "stage",  # As in `stage_css`
@@ -147,17 +159,14 @@ def film_panel(
     "A panel of frames as they are."
     small = to_canvas(frames, (width, max(1, round(width * size[1] / size[0]))))
     rows = _steps(f"{name}-{len(frames)}", [f"background-position:0 {-size[1] * k}px" for k in range(len(frames))])
-    look = (
-        f"background:url({data_uri(small.reshape(-1, *small.shape[2:]), quality=72)}) 0 0/{size[0]}px "
-        f"{size[1] * len(frames)}px;animation:{name}-{len(frames)} 2s infinite step-end"
-    )
-    return f"<style>{rows}</style>" + _panel(f'<div class="{name}-film cm-fill" style="{look}"></div>', size, label)
+    column = data_uri(small.reshape(-1, *small.shape[2:]), quality=72)
+    return Markup(f"<style>{rows}</style>") + PARTS.film(size, label, name, column, len(frames))
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #62685e39
 def scene_panel(
     scene: np.ndarray,  # Picture (H, W, 3) uint8 RGB, or a moving scene (F, H, W, 3)
-    size: tuple,  # (width, height) of the panel
+    size: tuple[int, int],  # (width, height) of the panel
     *,
     label: str = "preview",  # What stands above it
     subject: np.ndarray | None = None,  # True on what stays, shape (H, W)
@@ -165,64 +174,24 @@ def scene_panel(
 ) -> str:  # HTML
     "A panel whose picture `stage_css` moves."
     frames = to_canvas(scene.reshape(-1, *scene.shape[-3:]), size)
-    known, whole, stay = frames.reshape(-1, *frames.shape[2:]), "var(--cm-known)", ""
+    column, front = frames.reshape(-1, *frames.shape[2:]), None
     if subject is not None:
-        shown = to_canvas(np.repeat(255 * subject[..., None].astype(np.uint8), 3, axis=2), size)[..., :1]
-        front = data_uri(np.dstack([known, shown]))
-        stay = f'<div class="cm-fill" style="background:url({front}) 0 0/100% 100%"></div>'
-        whole = f"url({data_uri(_without(known, shown))})"
-        known = np.dstack([known, 255 - shown])
-    look = (
-        f"--cm-known:url({data_uri(known)});--cm-whole:{whole};background:var(--cm-known) 0 0/{size[0]}px "
-        f"{size[1] * len(frames)}px;transform-origin:0 0;animation:{_named(name)}-move 2s infinite step-end"
-    )
-    return _panel(f'<div class="{name}-scene cm-fill" style="{look}">{_MIRRORS}</div>{stay}', size, label)
+        shown = _sized(subject, size)
+        front = data_uri(np.dstack([column, shown]))
+        column = np.dstack([column, 255 - shown])
+    return PARTS.scene(size, label, _named(name), data_uri(column), len(frames), front)
 
 
-# Around the picture, each mirrored once more than its neighbour
-_MIRRORS = "".join(
-    f'<i class="cm-mirror" style="left:{i}00%;top:{j}00%;transform:scale({1 - 2 * abs(i)},{1 - 2 * abs(j)})"></i>'
-    for j in (-1, 0, 1)
-    for i in (-1, 0, 1)
-    if i or j
-)
-
-
-def _without(picture: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    "A guess of what is behind a subject."
-    cover = cv2.dilate((shown > 0).astype(np.uint8), np.ones((7, 7), np.uint8))
-    return cv2.inpaint(picture, cover, 3, cv2.INPAINT_TELEA)
-
-
-def _panel(inner: str, size: tuple, label: str) -> str:
-    "A window with its label."
-    box = f"width:{size[0]}px;height:{size[1]}px"
-    return (
-        f'<figure class="cm-panel"><figcaption>{escape(label)}</figcaption>'
-        f'<div class="cm-window" role="img" aria-label="{escape(label)}" '
-        f'style="width:calc({size[0]}px*var(--cm));height:calc({size[1]}px*var(--cm))">'
-        f'<div class="cm-inner" style="{box}">{inner}</div></div></figure>'
-    )
-
-
-STAGE_STYLE = """<style>
-.cm-stage{--cm:.7;display:flex;flex-wrap:wrap;gap:12px}.cm-panel{margin:0}
-.cm-panel figcaption{font:600 13px/1.6 system-ui,sans-serif}
-.cm-window{overflow:hidden;position:relative;
-background:repeating-linear-gradient(45deg,#c9cdd6 0 6px,#e6e8ee 6px 16px);border-radius:4px}
-.cm-inner{position:absolute;left:0;top:0;transform:scale(var(--cm));transform-origin:0 0;overflow:hidden}
-.cm-fill{position:absolute;inset:0}
-.cm-mirror{position:absolute;width:100%;height:100%;background:inherit;display:none}
-@media(max-width:480px){.cm-stage{--cm:.55}}
-@media(max-width:389px){.cm-stage{--cm:.44}}
-</style>"""
+def _sized(subject: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    "A mask in the size of a panel, shape (H, W) uint8, 255 where it is true."
+    return to_canvas(np.repeat(255 * subject[..., None].astype(np.uint8), 3, axis=2), size)[..., 0]
 
 
 def stage_html(
-    panels: list,  # HTML of `film_panel` and `scene_panel`
+    panels: list[str],  # HTML of `film_panel` and `scene_panel`
 ) -> str:  # HTML
     "The panels beside each other, in step."
-    return f'{STAGE_STYLE}<div class="cm-stage">{"".join(panels)}{when_shown(IN_STEP)}</div>'
+    return PARTS.stage([Markup(panel) for panel in panels], IN_STEP)
 
 
 # A browser may begin large pictures later than small ones, however late
@@ -232,29 +201,109 @@ IN_STEP = (
     "together();stage.addEventListener('animationstart',together)"
 )
 
+# %% ../../nbs/7_app/02_preview_panel.ipynb #aa180032
+_LARGEST = 250_000  # Pixels of a canvas
+_REACH = 1.5  # Pictures beyond the border that are continued
+_ROUND = 8  # Reaches are whole multiples of this part of a panel's longer side
 
-def when_shown(
-    script: str,  # One of the fixed handlers, which the page's policy allows by their digests
-) -> str:  # HTML: a picture that is none
-    "What runs a script once it is on the page, as a script element would not."
-    nothing = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
-    return f'<img alt="" hidden src="{nothing}" onload="{escape(script)}">'
+
+@dataclass(frozen=True)
+class Surround:
+    "A picture continued beyond its borders."
+
+    canvas: np.ndarray  # Shape (h, w, 3) uint8
+    margins: tuple[int, int, int, int]  # Pixels of the panel that it reaches beyond it: left, top, right, bottom
+    size: tuple[int, int]  # (width, height) of the panel
+    whole: bool  # Whether it stands for the picture too, and not only around it
+
+    def reaches(
+        self,
+        margins: tuple[int, int, int, int],  # Of `seen_margins`
+    ) -> bool:
+        "Whether the canvas shows all that a motion looks at."
+        return all(have >= wanted for have, wanted in zip(self.margins, margins, strict=True))
+
+
+def seen_margins(
+    matrices: np.ndarray,  # Of `panel_matrices`, shape (F, 3, 3)
+    size: tuple[int, int],  # (width, height) of the panel
+) -> tuple[int, int, int, int]:  # Pixels of the panel: left, top, right, bottom
+    "How far beyond the picture a motion looks, rounded up."
+    corners = np.array([[x, y, 1] for x in (0, size[0]) for y in (0, size[1])])
+    seen = corners @ inverted(matrices).transpose(0, 2, 1)
+    seen = (seen[..., :2] / np.maximum(seen[..., 2:], 1e-3)).reshape(-1, 2)
+    beyond = np.concatenate([-seen.min(axis=0), seen.max(axis=0) - size])
+    step = max(size) / _ROUND
+    steps = np.where(beyond > 0.5, np.ceil(beyond / step), 0)
+    return tuple(int(v) for v in np.minimum(steps * step, _REACH * np.tile(size, 2)))
+
+
+def surround(
+    picture: np.ndarray,  # Shape (H, W, 3) uint8 RGB
+    size: tuple[int, int],  # (width, height) of the panel
+    margins: tuple[int, int, int, int],  # Of `seen_margins`
+    *,
+    subject: np.ndarray | None = None,  # True on what stays, shape (H, W)
+) -> Surround:  # A canvas as large as is worth its time
+    "Continue a picture from itself, and behind a subject."
+    left, top, right, bottom = margins
+    wide, high = size[0] + left + right, size[1] + top + bottom
+    scale = min(1.0, math.sqrt(_LARGEST / (wide * high)))
+    inner = tuple(max(1, round(side * scale)) for side in size)
+    left, top, right, bottom = (round(v * scale) for v in margins)
+    canvas = cv2.copyMakeBorder(to_canvas(picture, inner), top, bottom, left, right, cv2.BORDER_REPLICATE)
+    known = np.zeros(canvas.shape[:2], bool)
+    inside = np.ones(inner[::-1], bool)
+    if subject is not None:
+        inside = cv2.dilate(_sized(subject, inner), np.ones((7, 7), np.uint8)) == 0
+    known[top : top + inner[1], left : left + inner[0]] = inside
+    return Surround(complete(canvas, known), margins, size, subject is not None)
+
+
+def surround_css(
+    found: Surround,  # What continues the picture
+    *,
+    name: str = "stage",  # As in `stage_css`
+) -> str:  # The style element
+    "What changes with the picture or with how far a motion looks: the canvas and its place."
+    left, top, right, bottom = found.margins
+    wide, high = found.size
+    look = f"left:{-left}px;top:{-top}px;width:{wide + left + right}px;height:{high + top + bottom}px;"
+    if not found.whole:  # the picture is cut out, but for a pixel at its border
+        x, y, x_end, y_end = left + 1, top + 1, left + wide - 1, top + high - 1
+        corners = [(x, y), (x, y_end), (x_end, y_end), (x_end, y), (x, y)]
+        hole = ",".join(f"{across}px {down}px" for across, down in corners)
+        look += f"clip-path:polygon(evenodd,0 0,100% 0,100% 100%,0 100%,0 0,{hole});"
+    return f"<style>.{_named(name)}-beyond{{{look}background:url({data_uri(found.canvas)}) 0 0/100% 100%}}</style>"
+
+
+def filmed(
+    found: Surround,  # What continues the picture
+    matrices: np.ndarray,  # Of `panel_matrices`, shape (F, 3, 3)
+) -> np.ndarray:  # Shape (F, H, W, 3) uint8
+    "What a browser shows of the canvas in each frame, black beyond it."
+    left, top, right, bottom = found.margins
+    high, wide = found.canvas.shape[:2]
+    across, down = (found.size[0] + left + right) / wide, (found.size[1] + top + bottom) / high
+    placed = np.array([[across, 0, -left], [0, down, -top], [0, 0, 1]])
+    to_panel = np.linalg.inv(_HALF) @ matrices @ placed @ _HALF
+    return np.stack([warp_picture(found.canvas, matrix, found.size) for matrix in to_panel])
 
 
 # %% ../../nbs/7_app/02_preview_panel.ipynb #aa180010
 def invented_share(
     path: CameraPath,  # Motion
-    size: tuple,  # (width, height) of a panel; only its shape matters
+    size: tuple[int, int],  # (width, height) of a panel; only its shape matters
     *,
-    anchor: str | int = "first",  # Frame that shows the picture unmoved
+    anchor: str | float = "first",  # Frame that shows the picture unmoved
     own: CameraPath | None = None,  # Motion that is taken out of a moving scene
     subject: np.ndarray | None = None,  # True on what stays, shape (H, W)
-    fit: bool = False,  # As in `css_matrices`
+    fit: bool = False,  # As in `panel_matrices`
 ) -> np.ndarray:  # Of each frame, shape (F,)
     "The share of each frame that the picture does not show."
     small = tuple(max(2, side // 4) for side in size)
     if subject is not None:
-        subject = to_canvas(np.repeat(255 * subject[..., None].astype(np.uint8), 3, axis=2), small)[..., 0] > 127
+        subject = _sized(subject, small) > 127
     blank = np.zeros((*([path.num_frames] if own is not None else []), small[1], small[0], 3), np.uint8)
     return np.array(
         [

@@ -7,6 +7,7 @@ __all__ = [
     "LOOPBACK",
     "EVERYWHERE",
     "POLICY",
+    "Rule",
     "Door",
     "door_of",
     "allowed_handlers",
@@ -65,8 +66,8 @@ class Door:
     "Who may come in."
 
     token: str | None  # What the address must hold; None: whoever asks in the right way
-    names: frozenset  # Host names that the app answers to, in lower case
-    public: frozenset = frozenset()  # Those of them that a proxy is known by
+    names: frozenset[str]  # Host names that the app answers to, in lower case
+    public: frozenset[str] = frozenset()  # Those of them that a proxy is known by
     addresses: bool = False  # Whether any address in numbers is as good as a name
 
     def refusal(
@@ -203,9 +204,12 @@ class Guarded:
         self.finish(page.render(title=title, text=text, forward=forward))
 
 
+Rule = tuple[Any, ...]  # Pattern, handler class, and perhaps its arguments
+
+
 def guarded(
-    rule: tuple,  # Pattern, handler class, and perhaps arguments
-) -> tuple:  # The same with the door in front
+    rule: Rule,  # Of Voilà or Jupyter
+) -> Rule:  # The same with the door in front
     "A rule of Voilà behind the door."
     pattern, handler, *rest = rule
     if handler is TornadoVoilaHandler:
@@ -227,7 +231,7 @@ class Visitor(IdentityProvider):
 
 
 # %% ../../nbs/7_app/08_serving.ipynb #ab50000f
-_asking: ContextVar = ContextVar("asking")  # The page whose kernel is being started
+_asking: ContextVar["Page"] = ContextVar("asking")  # The page whose kernel is being started
 
 
 class Page(Guarded, TornadoVoilaHandler):
@@ -260,7 +264,7 @@ class Page(Guarded, TornadoVoilaHandler):
 
     def write(
         self,
-        chunk: str | bytes | dict,  # A part of the page
+        chunk: str | bytes | dict[str, Any],  # A part of the page
     ) -> None:
         "Every script of the template gets the nonce; whatever the page is given later has none."
         super().write(_SCRIPT.sub(f'<script nonce="{self.nonce}"', chunk) if isinstance(chunk, str) else chunk)
@@ -396,7 +400,7 @@ class Server(Voila):
             websocket_max_message_size=(served.max_upload + 8) * 10**6,
         )
 
-    def init_handlers(self) -> list:
+    def init_handlers(self) -> list[Rule]:
         "Those of Voilà, each behind the door."
         return [guarded(rule) for rule in super().init_handlers()]
 
@@ -410,7 +414,8 @@ def serve(
     served: Served,  # What to serve
 ) -> None:
     "Serve a page from the working folder, until SIGTERM or until stdin ends."
-    page, ended = Path("cammimic.ipynb").absolute(), threading.Event()
+    page = Path("cammimic.ipynb").absolute()
+    ended = threading.Event()
     page.write_text(json.dumps(served.notebook()))
     server = Server(config=served.config())
     server.served = served

@@ -12,8 +12,11 @@ __all__ = [
     "composes",
     "fills_new_area",
     "training_settings",
+    "ChosenSettings",
     "chosen_settings",
     "as_python",
+    "unknown_words_remark",
+    "result_remarks",
 ]
 
 # %% ../../nbs/7_app/01_settings.ipynb #aa190004
@@ -21,7 +24,9 @@ import re
 import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+from jinja2 import Environment
 
 from cammimic.core import InputError, atomic_path, printable
 from cammimic.geometry.moves import MotionChange
@@ -137,41 +142,33 @@ class Recipe:
     def as_command(self) -> str:
         "The line for a terminal."
         words = ["cammimic transfer", *(_file(name) for name in (self.reference, self.image) if name)]
-        for option in (
-            "motion",
-            "subject",
-            "prompt",
-            "reference_prompt",
-            "strength",
-            "homography_scale",
-            "train_steps",
-            "steps",
-            "fps",
-        ):
+        for option in _VALUES:
             value = getattr(self, option)
             if value is not None:
-                words.append(
-                    f"--{option.replace('_', '-')} "
-                    f"{_file(value) if option == 'subject' else shlex.quote(_short(value))}"
-                )
+                written = _file(value) if option == "subject" else shlex.quote(_short(value))
+                words.append(f"--{option.replace('_', '-')} {written}")
         words += [f"--{option}" for option in ("steady", "level", "fit", "fast") if getattr(self, option)]
         words += _change_options(self.change)
-        words += [
-            f"--{option} {shlex.quote(str(value))}"
-            for option, value, usual in (
-                ("copy", self.copy, "rotation"),
-                ("anchor", self.anchor, "auto" if composes(self.compose, self.backbone) else "first"),
-                ("seed", self.seed, 0),
-                ("backbone", self.backbone, "embedded"),
-            )
-            if value != usual
-        ]
+        usual = dict(copy="rotation", anchor=self.usual_anchor, seed=0, backbone="embedded")
+        for option, value in usual.items():
+            if getattr(self, option) != value:
+                words.append(f"--{option} {shlex.quote(str(getattr(self, option)))}")
         if self.compose is not None:
             words.append("--compose" if self.compose else "--no-compose")
         words += [] if self.audio else ["--no-audio"]
         return " ".join([*words, f"--output {_file(self.output)}"])
 
+    @property
+    def usual_anchor(self) -> str:  # What the command takes if nothing is said
+        "The anchor that need not be written down."
+        return "auto" if composes(self.compose, self.backbone) else "first"
 
+
+# Options that are written with their value wherever there is one
+_VALUES = (
+    *("motion", "subject", "prompt", "reference_prompt", "strength", "homography_scale"),
+    *("train_steps", "steps", "fps"),
+)
 COMPOSED = ("embedded",)  # Backbones whose results are composed if nothing is said
 
 
@@ -185,14 +182,15 @@ def composes(
 
 
 def fills_new_area(
-    asked: str | None,  # 'model' or 'complete'; None: nothing was said
+    asked: str | None,  # 'model', 'guided' or 'complete'; None: nothing was said
     backbone: str,  # Name of the model
-) -> str:  # 'model' or 'complete'
+) -> str:  # One of `NEW_AREAS`
     "What stands in a composed result where the picture is not known: of the small embedded model, no pixel."
     return asked or ("complete" if backbone in COMPOSED else "model")
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
+    "A value as it is typed."
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -201,7 +199,7 @@ def _file(name: str) -> str:
     return shlex.quote(f"./{name}" if str(name).startswith("-") else str(name))
 
 
-def _change_options(change: MotionChange) -> list:
+def _change_options(change: MotionChange) -> list[str]:
     "The options of what differs from the default."
     given = {f.name: getattr(change, f.name) for f in fields(change) if getattr(change, f.name) != f.default}
     return [
@@ -225,6 +223,14 @@ def training_settings(
 
 
 # %% ../../nbs/7_app/01_settings.ipynb #555fa937
+class ChosenSettings(TypedDict):
+    "Arguments of `apply_motion`."
+
+    settings: Any  # `TrainingSettings`
+    guidance: Any  # `GuidanceSettings`
+    sampling: Any  # `SamplingSettings`
+
+
 def chosen_settings(
     backbone: Any,  # The model
     train_steps: int | None,  # Of each stage
@@ -235,7 +241,7 @@ def chosen_settings(
     strength: float | None = None,  # Noise to start from
     homography_scale: float | None = None,  # Pull of the homography guidance
     **guidance,  # Further fields of `GuidanceSettings`
-) -> dict:  # settings, guidance and sampling, as `apply_motion` takes them
+) -> ChosenSettings:  # As `apply_motion` takes them
     "What was asked for on the command line or in the app; None is the default."
     from cammimic.model.transfer import GuidanceSettings, default_sampling, fast_settings
 
@@ -253,22 +259,30 @@ def chosen_settings(
 
 
 # %% ../../nbs/7_app/01_settings.ipynb #aa190008
+_STATEMENTS = Environment(trim_blocks=True, lstrip_blocks=True).from_string("""\
+backbone = load_as_asked({{ model }})
+{% if fast %}
+training, sampling = fast_settings(backbone)
+{% endif %}
+result = transfer({{ transfer | select | join(", ") }})
+write_result({{ written | select | join(", ") }})""")
+
+
 def as_python(
     recipe: Recipe,  # What was chosen
 ) -> str:  # A program that does it
     "The same as Python."
-    lines = [f"backbone = load_as_asked({repr(recipe.backbone) if recipe.backbone != 'embedded' else ''})"]
-    if recipe.fast:
-        lines.append("training, sampling = fast_settings(backbone)")
-    chosen = _call(
-        _differing(recipe, "motion", "copy", "level", "prompt", "reference_prompt", "subject", "steady", "fit")
+    chosen = _differing(
+        recipe, "motion", "copy", "level", "prompt", "reference_prompt", "subject", "steady", "fit", "seed"
     )
-    seed = _call(_differing(recipe, "seed"))
     change = _call(_differing(recipe.change, *(f.name for f in fields(recipe.change))))
-    parts = [repr(recipe.reference), repr(recipe.image), "backbone", chosen, seed]
-    parts += [f"change=MotionChange({change})" if change else "", *_model_settings(recipe)]
-    written = ", ".join(["result", repr(recipe.output), *filter(None, [_call(_written(recipe))])])
-    lines += [f"result = transfer({', '.join(filter(None, parts))})", f"write_result({written})"]
+    inputs = [repr(recipe.reference), repr(recipe.image), "backbone", _call(chosen)]
+    lines = _STATEMENTS.render(
+        model="" if recipe.backbone == "embedded" else repr(recipe.backbone),
+        fast=recipe.fast,
+        transfer=[*inputs, f"change=MotionChange({change})" if change else "", *_model_settings(recipe)],
+        written=["result", repr(recipe.output), _call(_written(recipe))],
+    ).splitlines()
     return "\n".join([*_imports(lines), "", *lines])
 
 
@@ -285,16 +299,29 @@ def _call(values: dict[str, Any]) -> str:
 
 def _model_settings(recipe: Recipe) -> list[str]:
     "The arguments for training, sampling and guidance that are needed."
-    sampling, steps, found = _call(_differing(recipe, "steps", "strength")), recipe.train_steps, []
-    if recipe.fast:
-        found.append("training=training" if steps is None else f"training=replace(training, steps={steps})")
-        found.append(f"sampling=replace(sampling, {sampling})" if sampling else "sampling=sampling")
-    else:
-        found += [] if steps is None else [f"training=TrainingSettings(steps={steps})"]
-        found += [f"sampling=default_sampling(backbone, {sampling})"] if sampling else []
     guidance = {} if recipe.homography_scale is None else dict(scale=recipe.homography_scale)
-    guidance |= {} if recipe.anchor == "first" else dict(anchor=recipe.anchor)
+    if recipe.anchor != "first":
+        guidance["anchor"] = recipe.anchor
+    found = _fast_steps(recipe) if recipe.fast else _full_steps(recipe)
     return [*found, f"guidance=GuidanceSettings({_call(guidance)})"] if guidance else found
+
+
+def _fast_steps(recipe: Recipe) -> list[str]:
+    "Training and sampling in a fraction of the steps, changed where something else was chosen."
+    steps = recipe.train_steps
+    sampling = _call(_differing(recipe, "steps", "strength"))
+    return [
+        "training=training" if steps is None else f"training=replace(training, steps={steps})",
+        f"sampling=replace(sampling, {sampling})" if sampling else "sampling=sampling",
+    ]
+
+
+def _full_steps(recipe: Recipe) -> list[str]:
+    "Training and sampling in full, where something else than usual was chosen."
+    steps = recipe.train_steps
+    sampling = _call(_differing(recipe, "steps", "strength"))
+    found = [] if steps is None else [f"training=TrainingSettings(steps={steps})"]
+    return [*found, f"sampling=default_sampling(backbone, {sampling})"] if sampling else found
 
 
 def _written(recipe: Recipe) -> dict[str, Any]:
@@ -306,22 +333,64 @@ def _written(recipe: Recipe) -> dict[str, Any]:
 
 
 _HOMES = {
+    "dataclasses": ("replace",),
     "cammimic.model.loading": ("load_as_asked",),
     "cammimic.geometry.moves": ("MotionChange",),
     "cammimic.model.training": ("TrainingSettings",),
     "cammimic.model.transfer": ("GuidanceSettings", "default_sampling", "fast_settings", "transfer", "write_result"),
-    "dataclasses": ("replace",),
 }
 
 
-def _imports(lines: list) -> list:
-    "The import of each name that is used."
-    used = {
-        home: [name for name in names if any(re.search(rf"\b{name}\(", line) for line in lines)]
-        for home, names in _HOMES.items()
-    }
-    return [
-        f"from {home} import {', '.join(names)}"
-        for home, names in sorted(used.items(), key=lambda item: item[0] != "dataclasses")
-        if names
-    ]
+def _imports(lines: list[str]) -> list[str]:
+    "The import of each name that is called."
+    called = set(re.findall(r"\b(\w+)\(", "\n".join(lines)))
+    used = {home: [name for name in names if name in called] for home, names in _HOMES.items()}
+    return [f"from {home} import {', '.join(names)}" for home, names in used.items() if names]
+
+
+# %% ../../nbs/7_app/01_settings.ipynb #aa190030
+_PLAIN_WORDS = ("forest", "mountains", "snow", "sea", "castle", "street", "night")
+_SMOOTH = 12  # Frames per second below which a video is a slide show
+
+
+def unknown_words_remark(
+    backbone: Any,  # The model
+    *prompts: str | None,  # What the image and the reference show
+) -> str | None:  # One sentence; None where all words are known
+    "Which words of the prompts a small model does not know; they run, and mean nothing to it."
+    from cammimic.model.backbone import unknown_words
+
+    found = [word for prompt in prompts if prompt for word in unknown_words(backbone.tokenizer, prompt)]
+    unknown = list(dict.fromkeys(found))
+    if not unknown:
+        return None
+    said = ", ".join(f'"{word[:30]}"' for word in unknown[:8])
+    more = f" and {len(unknown) - 8} more" if unknown[8:] else ""
+    known = [word for word in _PLAIN_WORDS if f"{word}</w>" in backbone.tokenizer.get_vocab()]
+    example = f", such as {', '.join(known)}" if known else ""
+    return (
+        f"{backbone.name} does not know {said}{more}: it knows some hundred plain English words of places and "
+        f"things{example}"
+    )
+
+
+def result_remarks(
+    facts: dict[str, Any],  # Of `write_result`
+) -> list[str]:  # Sentences, the most general last
+    "What a user should know of a result beside its score."
+    found = [*facts["notes"], facts.get("sound"), _few_frames(facts)]
+    if facts["new_area_by"] != "model" and facts["new_area"] > 0.005:
+        found.append(f"new area: {facts['new_area_by']}; --new-area model shows the model's")
+    if facts["still"]:
+        found.append("the reference hardly moves, so neither does the result")
+    return [text for text in found if text]
+
+
+def _few_frames(facts: dict[str, Any]) -> str | None:
+    "Where a video shows the model's frames as they are, and they are few: how to get more."
+    if facts["raw"] != facts["output"] or facts["output_fps"] >= _SMOOTH:
+        return None
+    return (
+        f"the model made {facts['num_frames']} frames for {facts['duration']:.1f} s, {facts['output_fps']:.1f} per "
+        "second: --num-frames makes more, and --compose moves the image at the rate of the reference"
+    )

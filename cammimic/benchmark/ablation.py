@@ -38,7 +38,7 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -107,52 +107,53 @@ WEAK_SCALE = 0.02  # lambda_G of the weak regime
 FORM_WEIGHTS = dict(cosine=3.0, parameters=0.1, literal=10.0, absolute=10.0)
 
 
-def truth_methods(
-    backbone: Backbone,  # Model, whose defaults are the full method's
-    *,
-    fast: bool = True,  # With the few steps of `--fast`
-) -> dict:  # `Row`s by name
-    "All rows of the truth preset."
-    training, sampling = fast_settings(backbone) if fast else (TrainingSettings(), default_sampling(backbone))
-    noise, guidance = replace(sampling, strength=1.0), GuidanceSettings()
+def _recipes(training: TrainingSettings) -> dict[str, Recipe | None]:
+    "How adapters are trained, by name; None: there are none."
     full = Recipe(training, training)
     director = replace(training, masking="branch", debias=True, orthogonality=None)
-    recipes = dict(
+    forms = {
+        f"orthogonality_{form}": replace(full, scene=replace(training, orthogonality=form, orthogonality_weight=weight))
+        for form, weight in FORM_WEIGHTS.items()
+    }
+    return dict(
         full=full,
         no_orthogonality=replace(full, scene=replace(training, orthogonality=None)),
         no_usc=replace(full, scene=None),
         no_masking=replace(full, motion=replace(training, masking="none")),
         motiondirector=Recipe(director, director, fresh_scene=True, include_feed_forward=True),
         guidance_only=None,
+        **forms,
     )
-    rows = [Row(name) for name in SCALE_ROWS] + [
-        Row(name, recipe, sampling, guidance) for name, recipe in recipes.items()
-    ]
-    rows += [
-        Row(
-            f"orthogonality_{form}",
-            replace(full, scene=replace(training, orthogonality=form, orthogonality_weight=w)),
-            sampling,
-            guidance,
-        )
-        for form, w in FORM_WEIGHTS.items()
-    ]
-    rows += [
-        Row("no_guidance", full, sampling, replace(guidance, scale=0.0)),
-        Row("no_guidance_noise", full, noise, replace(guidance, scale=0.0)),
-        Row("strength_0.7", full, replace(sampling, strength=0.7), guidance),
-        Row("resampled", full, replace(sampling, resample=2), guidance),
-        Row("z_noised", full, sampling, replace(guidance, mode="noised")),
-        Row("z_paper", full, sampling, replace(guidance, mode="paper")),
-    ]
-    rows += [
-        Row(f"{name}_noise", recipes[name], noise, guidance)
-        for name in ("full", "guidance_only", "motiondirector", "no_orthogonality")
-    ]
-    rows += [
-        Row(f"{name}_weak", recipe, noise, replace(guidance, mode="paper", scale=WEAK_SCALE))
-        for name, recipe in recipes.items()
-    ]
+
+
+_TRAINED = ("full", "no_orthogonality", "no_usc", "no_masking", "motiondirector", "guidance_only")
+_NOISE, _WEAK = dict(strength=1.0), dict(mode="paper", scale=WEAK_SCALE)
+# Row, its recipe, and what its sampling and its guidance have that those of the full method have not
+_USES = (
+    *((name, name, {}, {}) for name in _TRAINED),
+    *((f"orthogonality_{form}", f"orthogonality_{form}", {}, {}) for form in FORM_WEIGHTS),
+    ("no_guidance", "full", {}, dict(scale=0.0)),
+    ("no_guidance_noise", "full", _NOISE, dict(scale=0.0)),
+    ("strength_0.7", "full", dict(strength=0.7), {}),
+    ("resampled", "full", dict(resample=2), {}),
+    ("z_noised", "full", {}, dict(mode="noised")),
+    ("z_paper", "full", {}, dict(mode="paper")),
+    *((f"{name}_noise", name, _NOISE, {}) for name in ("full", "guidance_only", "motiondirector", "no_orthogonality")),
+    *((f"{name}_weak", name, _NOISE, _WEAK) for name in _TRAINED),
+)
+
+
+def truth_methods(
+    backbone: Backbone,  # Model, whose defaults are the full method's
+    *,
+    fast: bool = True,  # With the few steps of `--fast`
+) -> dict[str, Row]:  # By name
+    "All rows of the truth preset."
+    training, sampling = fast_settings(backbone) if fast else (TrainingSettings(), default_sampling(backbone))
+    recipes = _recipes(training)
+    rows = [Row(name) for name in SCALE_ROWS]
+    for name, recipe, sampled, guided in _USES:
+        rows.append(Row(name, recipes[recipe], replace(sampling, **sampled), GuidanceSettings(**guided)))
     return {row.name: row for row in rows}
 
 
@@ -163,9 +164,9 @@ class Workbench:
 
     backbone: Backbone  # Model; its adapters are replaced
     sources: str  # Folder of SOURCES.tsv
-    size: tuple = (80, 48)  # Frames of the model, (width, height)
-    maps: object = None  # Of `load_feature_maps`; None leaves the feature distance out
-    cache: dict = field(default_factory=dict)  # Case and adapters of the path and seed at hand
+    size: tuple[int, int] = (80, 48)  # Frames of the model, (width, height)
+    maps: Callable | None = None  # Of `load_feature_maps`; None leaves the feature distance out
+    cache: dict[str, Any] = field(default_factory=dict)  # Case and adapters of the path and seed at hand
 
     def open_case(self, path: TruthPath) -> tuple[TruthCase, np.ndarray]:
         "A case, and its answer through the autoencoder."
@@ -179,15 +180,15 @@ class Workbench:
             )
         return self.cache["case"], self.cache["decoded"]
 
-    def adapters(self, recipe: Recipe, seed: int) -> tuple:
+    def adapters(
+        self, recipe: Recipe, seed: int
+    ) -> tuple[dict[str, torch.Tensor], dict[str, Any], float, float | None]:
         """Trained adapters, of `lora_state`, seconds, and how hard L_ortho pulled in stage 2, a share of the picture's
         gradient."""
         found, key = self.cache["adapters"], (recipe, seed)
         if key not in found:
-            first, begin = (
-                None if recipe.scene is None else self.adapters(recipe.first_stage, seed)[:2],
-                time.perf_counter(),
-            )
+            first = None if recipe.scene is None else self.adapters(recipe.first_stage, seed)[:2]
+            begin = time.perf_counter()
             case = self.cache["case"]
             if first is None:
                 history = learn_reference(self.backbone, case.reference, case.prompts[0], recipe, seed=seed)
@@ -212,7 +213,7 @@ def learn_reference(
     recipe: Recipe,  # How adapters are trained
     *,
     seed: int = 0,  # Seed of everything random
-) -> list:  # Values of each step
+) -> list[dict[str, float]]:  # Values of each step
     "Stage 1 of a recipe."
     text = backbone.encode_prompt(motion_prompt(prompt, rare_token(backbone.tokenizer, seed=seed)))
     add_lora(
@@ -229,10 +230,10 @@ def learn_picture(
     prompt: str,  # What it shows
     recipe: Recipe,  # How adapters are trained
     *,
-    size: tuple,  # Canvas, (width, height) in pixels
-    first: tuple,  # Adapters of stage 1, of `lora_state`
+    size: tuple[int, int],  # Canvas, (width, height) in pixels
+    first: tuple[dict[str, torch.Tensor], dict[str, Any]],  # Adapters of stage 1, of `lora_state`
     seed: int = 0,  # Seed of everything random
-) -> list:  # Values of each step
+) -> list[dict[str, float]]:  # Values of each step
     "Stage 2 of a recipe."
     tensors, header = first
     if recipe.fresh_scene:
@@ -281,7 +282,7 @@ def make_video(
     *,
     seed: int,  # Seed of everything random
     # Frames (F, H, W, 3) uint8, and facts of the making: seconds of each phase, orthogonality_ratio
-) -> tuple[np.ndarray, dict]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     "The video of one task."
     case, decoded = bench.open_case(path)
     if method.sampling is None:
@@ -321,7 +322,7 @@ def run_task(
     *,
     seed: int,  # Seed of everything random
     strip: str | Path | None = None,  # File for a strip of the video
-) -> dict:  # What its JSON file holds
+) -> dict[str, Any]:  # What its line of tasks.jsonl holds
     "Make one video and measure it."
     frames, facts = make_video(bench, method, path, seed=seed)
     case, decoded = bench.open_case(path)
@@ -388,7 +389,7 @@ def task_digest(
     backbone: Backbone,  # Model
     sources: str | Path,  # Folder of SOURCES.tsv
     *,
-    size: tuple = (80, 48),  # Frames of the model
+    size: tuple[int, int] = (80, 48),  # Frames of the model
     features: bool = True,  # Whether the feature distance is measured
 ) -> Callable:  # From method and path to twelve digits
     "What decides the result of a task."
@@ -409,15 +410,15 @@ def task_digest(
 class Preset:
     "A set of tasks."
 
-    methods: tuple  # `Row`s
-    paths: tuple  # `TruthPath`s
-    seeds: tuple = (0, 1)  # Seeds; scale rows have only the first
+    methods: tuple[Row, ...]  # What is compared
+    paths: tuple[TruthPath, ...]  # On what
+    seeds: tuple[int, ...] = (0, 1)  # Seeds; scale rows have only the first
     part: str = ""  # What the names of its tasks begin with
 
-    def seeds_of(self, method: Row) -> tuple:
+    def seeds_of(self, method: Row) -> tuple[int, ...]:
         return self.seeds if method.sampling is not None else self.seeds[:1]
 
-    def tasks(self) -> list:  # (method, path, seed), those that share training side by side
+    def tasks(self) -> list[tuple[Row, TruthPath, int]]:  # Method, path, seed; those that share training side by side
         "All tasks in the order of work."
         return [(m, p, s) for p in self.paths for s in self.seeds for m in self.methods if s in self.seeds_of(m)]
 
@@ -440,7 +441,10 @@ class Preset:
         return store
 
 
-def _work(bench: Workbench, tasks: list, folder: Path, strips: tuple) -> list:
+_Task = tuple[str, Row, TruthPath, int, str]  # Name, method, path, seed, digest
+
+
+def _work(bench: Workbench, tasks: list[_Task], folder: Path, strips: tuple[str, ...]) -> list[dict[str, Any]]:
     "Do tasks of one path and seed, (name, method, path, seed, digest) each; returns results, errors under 'error'."
     results, store = [], TaskStore(folder / "tasks.jsonl")
     for name, method, path, seed, wanted in tasks:
@@ -456,7 +460,7 @@ def _work(bench: Workbench, tasks: list, folder: Path, strips: tuple) -> list:
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #3adbbd5b
 @lru_cache(1)
-def _bench_of(backbone: str, sources: str, size: tuple) -> Workbench:
+def _bench_of(backbone: str, sources: str, size: tuple[int, int]) -> Workbench:
     "What a worker keeps from task to task."
     from transformers.utils import logging
 
@@ -465,7 +469,8 @@ def _bench_of(backbone: str, sources: str, size: tuple) -> Workbench:
     return Workbench(load_backbone(backbone), sources, size, load_feature_maps())
 
 
-def _work_in_worker(item: tuple) -> list:  # Results; the item is tasks, folder, strips, arguments of the bench
+# Results; the item is tasks, folder, strips, arguments of the bench
+def _work_in_worker(item: tuple) -> list[dict[str, Any]]:
     return _work(_bench_of(*item[3]), *item[:3])
 
 
@@ -510,7 +515,7 @@ def _whole_results(store: TaskStore) -> dict[str, dict]:
 
 
 # %% ../../nbs/5_benchmark/02_ablation.ipynb #703b7409
-def _check_apart(preset: Preset, folder: Path, sources: str | Path, strips: tuple) -> None:
+def _check_apart(preset: Preset, folder: Path, sources: str | Path, strips: tuple[str, ...]) -> None:
     "Refuse a folder of results in which a source lies under the name of something that is written."
     written = [folder / "tasks.jsonl", folder / preset.part / "log.jsonl"]
     written += [
@@ -527,10 +532,10 @@ def run_bench(
     backbone: str = "embedded",  # Model of the worker processes
     sources: str | Path = "nbs/sources",  # Folder of SOURCES.tsv
     workers: int = 2,  # Worker processes
-    strips: tuple = ("full",),  # Methods whose first seed leaves a picture
+    strips: tuple[str, ...] = ("full",),  # Methods whose first seed leaves a picture
     progress: Callable | None = None,  # Called as progress(done, total, result) after each task
-) -> dict:  # Numbers of tasks: total, kept, computed, failed
-    "Do the tasks that are not done."
+) -> dict[str, int]:  # Numbers of tasks: total, kept, computed, failed
+    "Run pending tasks."
     folder, size = Path(folder), bench.size if bench else (80, 48)
     model, pictures = (bench.backbone, bench.sources) if bench else (load_backbone(backbone), sources)
     _check_apart(preset, folder, pictures, strips)
@@ -579,7 +584,8 @@ def collect(
     folder: str | Path,  # Of `run_bench`
     preset: Preset,  # Tasks
     digest: Callable,  # Of `task_digest`: results of anything else are left out
-) -> dict:  # {method: {measure: values by path, seeds averaged, shape (P,), NaN where there is none}}
+    # {method: {measure: values by path, seeds averaged, shape (P,), NaN where there is none}}
+) -> dict[str, dict[str, np.ndarray]]:
     "The results of a preset, in the order of its paths."
     stored = _whole_results(preset.store(folder))
 
@@ -629,76 +635,79 @@ SWEPT = Row(
 )
 
 
-def _sweep() -> list:
+# %% ../../nbs/5_benchmark/02_ablation.ipynb #74aaebe4
+def _both(**changes: Any) -> dict[str, dict[str, Any]]:
+    "Both stages changed, where it shows: from pure noise."
+    return dict(sampling=_NOISE, motion=changes, scene=changes)
+
+
+def _scene(**changes: Any) -> dict[str, dict[str, Any]]:
+    "Stage 2 changed, from pure noise."
+    return dict(sampling=_NOISE, scene=changes)
+
+
+# Row, and what it has that the start has not: fields of sampling, of guidance, of each stage, and the rank
+_DEPARTURES = (
+    ("full", {}),
+    ("guidance_only", dict(trained=False)),
+    ("full_noise", dict(sampling=_NOISE)),
+    ("guidance_only_noise", dict(sampling=_NOISE, trained=False)),
+    *((f"guidance_{s:g}", dict(guidance=dict(scale=s))) for s in (0.05, 0.1, 0.2, 0.3, 0.45, 0.5)),
+    *((f"chosen_{s:g}", dict(sampling=dict(steps=50, strength=0.3), guidance=dict(scale=s))) for s in (0.4, 0.45, 0.5)),
+    *((f"erode_{e}", dict(guidance=dict(erode=e))) for e in (1, 2)),
+    *((f"weak_{s:g}", dict(sampling=_NOISE, guidance=dict(mode="paper", scale=s))) for s in (0.01, 0.02, 0.05)),
+    ("dpm++", dict(sampling=dict(scheduler="dpm++"))),
+    *((f"strength_{s:g}", dict(sampling=dict(strength=s))) for s in (0.3, 0.5, 0.6, 0.8)),
+    *((f"cfg_{s:g}", dict(sampling=dict(guidance_scale=s))) for s in (2.0, 4.0)),
+    *((f"sampling_steps_{s}", dict(sampling=dict(steps=s))) for s in (12, 50, 100)),
+    *((f"rank_{r}", dict(sampling=_NOISE, rank=r)) for r in (2, 16)),
+    *((f"orthogonality_weight_{w:g}", _scene(orthogonality_weight=w)) for w in (0.01, 0.03, 0.3, 1.0)),
+    *((f"form_{f}", _scene(orthogonality=f, orthogonality_weight=w)) for f, w in FORM_WEIGHTS.items()),
+    *((f"steps_{s}", _both(steps=s)) for s in (20, 80, 150)),
+    *((f"learning_rate_{r:g}", _both(learning_rate=r)) for r in (1e-4, 2e-3, 5e-3)),
+    *((f"joint_delta_{d:g}", _both(routing="joint", delta=d)) for d in (0.1, 1.0)),
+    ("disjoint_delta_0.1", _both(delta=0.1)),
+)
+
+
+def _departure(
+    name: str,
+    *,
+    sampling: dict[str, Any] | None = None,
+    guidance: dict[str, Any] | None = None,
+    motion: dict[str, Any] | None = None,
+    scene: dict[str, Any] | None = None,
+    rank: int | None = None,
+    trained: bool = True,
+) -> Row:
+    "The start of the sweep with some of its fields changed."
+    stages = dict(motion=replace(_SWEPT_TRAINING, **(motion or {})), scene=replace(_SWEPT_TRAINING, **(scene or {})))
+    recipe = replace(SWEPT.recipe, rank=rank or SWEPT.recipe.rank, **stages)
+    return replace(
+        SWEPT,
+        name=name,
+        recipe=recipe if trained else None,
+        sampling=replace(SWEPT.sampling, **(sampling or {})),
+        guidance=replace(SWEPT.guidance, **(guidance or {})),
+    )
+
+
+def _sweep() -> list[Row]:
     """Departures from where the sweep starts, one at a time; those of training from pure noise, where they show, and as
     `_start` from where the others begin."""
-    full, training, noise = SWEPT, SWEPT.recipe.motion, replace(SWEPT.sampling, strength=1.0)
-
-    def named(name, **changes):
-        return replace(full, name=name, **changes)
-
-    def trained(name, motion=None, **changes):
-        return named(
-            name,
-            sampling=noise,
-            recipe=replace(
-                full.recipe, motion=motion or replace(training, **changes), scene=replace(training, **changes)
-            ),
-        )
-
-    rows = [
-        full,
-        named("guidance_only", recipe=None),
-        named("full_noise", sampling=noise),
-        named("guidance_only_noise", recipe=None, sampling=noise),
-    ]
-    rows += (
-        [named(f"guidance_{s:g}", guidance=replace(full.guidance, scale=s)) for s in (0.05, 0.1, 0.2, 0.3, 0.45, 0.5)]
-        + [
-            named(
-                f"chosen_{s:g}",
-                sampling=replace(full.sampling, steps=50, strength=0.3),
-                guidance=replace(full.guidance, scale=s),
-            )
-            for s in (0.4, 0.45, 0.5)
-        ]
-        + [named(f"erode_{e}", guidance=replace(full.guidance, erode=e)) for e in (1, 2)]
-    )
-    rows += [
-        named(f"weak_{s:g}", guidance=replace(full.guidance, mode="paper", scale=s), sampling=noise)
-        for s in (0.01, 0.02, 0.05)
-    ] + [named("dpm++", sampling=replace(full.sampling, scheduler="dpm++"))]
-    rows += [named(f"strength_{s:g}", sampling=replace(full.sampling, strength=s)) for s in (0.3, 0.5, 0.6, 0.8)] + [
-        named(f"cfg_{s:g}", sampling=replace(full.sampling, guidance_scale=s)) for s in (2.0, 4.0)
-    ]
-    rows += [named(f"sampling_steps_{s}", sampling=replace(full.sampling, steps=s)) for s in (12, 50, 100)] + [
-        named(f"rank_{r}", sampling=noise, recipe=replace(full.recipe, rank=r)) for r in (2, 16)
-    ]
-    rows += [
-        trained(f"orthogonality_weight_{w:g}", training, orthogonality_weight=w) for w in (0.01, 0.03, 0.3, 1.0)
-    ] + [trained(f"form_{f}", training, orthogonality=f, orthogonality_weight=w) for f, w in FORM_WEIGHTS.items()]
-    rows += [trained(f"steps_{s}", steps=s) for s in (20, 80, 150)] + [
-        trained(f"learning_rate_{r:g}", learning_rate=r) for r in (1e-4, 2e-3, 5e-3)
-    ]
-    rows += [trained(f"joint_delta_{d:g}", routing="joint", delta=d) for d in (0.1, 1.0)] + [
-        trained("disjoint_delta_0.1", delta=0.1)
-    ]
-    return (
-        [*map(Row, SCALE_ROWS)]
-        + rows
-        + [
-            replace(r, name=f"{r.name}_start", sampling=full.sampling)
-            for r in rows
-            if r.sampling == noise and r.recipe not in (None, full.recipe)
-        ]
-    )
+    rows = [_departure(name, **changes) for name, changes in _DEPARTURES]
+    noise = replace(SWEPT.sampling, **_NOISE)
+    trained = [row for row in rows if row.sampling == noise and row.recipe not in (None, SWEPT.recipe)]
+    again = [replace(row, name=f"{row.name}_start", sampling=SWEPT.sampling) for row in trained]
+    return [*map(Row, SCALE_ROWS), *rows, *again]
 
 
+# %% ../../nbs/5_benchmark/02_ablation.ipynb #4cad7750
 def bench_preset(
     name: str,  # truth or sweep
     backbone: Backbone,  # Model
     sources: str | Path,  # Folder of SOURCES.tsv
-) -> dict:  # Its parts: `Preset`s by name
+) -> dict[str, Preset]:  # Its parts by name
     "Sets of tasks by name."
     if name == "sweep":
         return dict(sweep=Preset(tuple(_sweep()), tuple(truth_paths(sources, split="dev")), seeds=(0,), part="sweep"))
@@ -717,10 +726,11 @@ def bench_preset(
 
 
 def tables(
-    parts: dict,  # Of `bench_preset`
+    parts: dict[str, Preset],  # Of `bench_preset`
     folder: str | Path,  # Of `run_bench`
     digest: Callable,  # Of `task_digest`
-) -> dict:  # {part: table of `collect`}, and what `--fast` costs: the same methods, paths and seed in both settings
+    # {part: table of `collect`}, and what `--fast` costs: the same methods, paths and seed in both settings
+) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     "The tables of a preset."
     found = {part: collect(folder, preset, digest) for part, preset in parts.items()}
     if "full" in parts:
@@ -741,55 +751,67 @@ def report_preset(
     *,
     sources: str = "nbs/sources",  # Folder of SOURCES.tsv
     workers: int = 2,  # Processes that work at a time; 0 computes nothing
-    only: tuple = (),  # Names or patterns of the methods to compute; empty takes all
+    only: tuple[str, ...] = (),  # Names or patterns of the methods to compute; empty takes all
     as_json: bool = False,  # Print JSON alone
 ) -> int:  # Exit status
     "Run or go on with a preset, and print its tables."
-    folder, backbone, bar, counts = Path(folder), load_backbone(), Progress(), {}
+    folder, backbone = Path(folder), load_backbone()
     parts = bench_preset(preset, backbone, sources)
-    for pattern in only:
-        if not any(fnmatch(m.name, pattern) for p in parts.values() for m in p.methods):
-            raise InputError(
-                f"unknown method {pattern!r}; choose from "
-                f"{', '.join(m.name for m in next(iter(parts.values())).methods)}"
-            )
-    if workers:
-        try:
-            load_feature_maps()
-        except MissingScore as error:
-            raise InputError(str(error)) from None
-        for part, tasks in parts.items():
-            wanted = replace(
-                tasks,
-                methods=tuple(
-                    m for m in tasks.methods if not only or any(fnmatch(m.name, pattern) for pattern in only)
-                ),
-            )
-            counts[part] = run_bench(
-                wanted,
-                folder,
-                sources=sources,
-                workers=workers,
-                progress=lambda done, total, result, part=part: bar(part, done, total, {}),
-            )
+    _check_patterns(only, parts)
+    counts = _run_parts(parts, folder, only, sources=sources, workers=workers) if workers else {}
     found = tables(parts, folder, task_digest(backbone, sources))
-    complete = "fast" in found and all(
-        np.isfinite(found["fast"].get(m, dict(ratio=np.array([np.nan])))["ratio"]).all()
-        for c in COMPARISONS
-        for m in c[1:3]
-    )
-    compared = compare(found["fast"], COMPARISONS) if complete else []
+    compared = compare(found["fast"], COMPARISONS) if _is_complete(found) else []
     if compared and workers:
         _log(folder / "fast", "final table", comparisons=compared)
     if as_json:
         shown = {part: summary(rows) for part, rows in found.items()}
         report(dict(counts=counts, tables=shown, comparisons=compared), [], True)
     else:
-        for part, rows in found.items():
-            tell([part, *as_text(summary(rows)).splitlines(), ""])
-        tell(
-            f"{row['name']:34} {row['measure']:9} x{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f}), "
-            f"{row['tasks']} paths, p {row['corrected']:.2g}: {row['verdict']}"
-            for row in compared
-        )
+        _tell_tables(found, compared)
     return 2 if any(count["failed"] for count in counts.values()) else 0
+
+
+def _check_patterns(only: tuple[str, ...], parts: dict[str, Preset]) -> None:
+    "Refuse names and patterns that no method has."
+    for pattern in only:
+        if not any(fnmatch(m.name, pattern) for part in parts.values() for m in part.methods):
+            names = ", ".join(m.name for m in next(iter(parts.values())).methods)
+            raise InputError(f"unknown method {pattern!r}; choose from {names}")
+
+
+def _run_parts(
+    parts: dict[str, Preset], folder: Path, only: tuple[str, ...], *, sources: str, workers: int
+) -> dict[str, dict[str, int]]:
+    "Run pending tasks of a preset; numbers by part."
+    try:
+        load_feature_maps()
+    except MissingScore as error:
+        raise InputError(str(error)) from None
+    bar, counts = Progress(), {}
+    for part, tasks in parts.items():
+        methods = tuple(m for m in tasks.methods if not only or any(fnmatch(m.name, pattern) for pattern in only))
+
+        def say(done, total, result, part=part):
+            bar(part, done, total, {})
+
+        wanted = replace(tasks, methods=methods)
+        counts[part] = run_bench(wanted, folder, sources=sources, workers=workers, progress=say)
+    return counts
+
+
+def _is_complete(found: dict[str, dict[str, dict[str, np.ndarray]]]) -> bool:
+    "Whether every comparison has a ratio on every path."
+    compared = {method for _, first, second, _ in COMPARISONS for method in (first, second)}
+    rows = found.get("fast", {})
+    return compared <= rows.keys() and all(np.isfinite(rows[method]["ratio"]).all() for method in compared)
+
+
+def _tell_tables(found: dict[str, dict[str, dict[str, np.ndarray]]], compared: list[dict[str, Any]]) -> None:
+    "Print the tables of a preset and its comparisons."
+    for part, rows in found.items():
+        tell([part, *as_text(summary(rows)).splitlines(), ""])
+    tell(
+        f"{row['name']:34} {row['measure']:9} x{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f}), "
+        f"{row['tasks']} paths, p {row['corrected']:.2g}: {row['verdict']}"
+        for row in compared
+    )

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -197,9 +197,9 @@ class Parts:
 
     def get(
         self,
-        facts: dict,  # JSON-ready: all that decides the part
+        facts: dict[str, Any],  # JSON-ready: all that decides the part
         make: Callable,  # Called without arguments: tensors by name, and a header
-    ) -> tuple[dict, dict]:  # Tensors and header, with the 'seconds' it took
+    ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:  # Tensors and header, with the 'seconds' it took
         "A part, made where there is none."
         key = digest(json.dumps(facts, sort_keys=True), length=20)
         if self.folder is None and key in self.held:
@@ -246,7 +246,7 @@ class Reference:
     path: CameraPath  # Its camera path
 
     @property
-    def size(self) -> tuple:  # (width, height) in pixels
+    def size(self) -> tuple[int, int]:  # (width, height) in pixels
         return self.frames.shape[2:0:-1]
 
 
@@ -265,7 +265,7 @@ class Method:
         self,
         reference: Reference,  # Clip whose motion is wanted
         image: np.ndarray,  # Picture, (h, w, 3) uint8 RGB
-        prompts: tuple,  # What the two show
+        prompts: tuple[str, str],  # What the two show
         *,
         seed: int = 0,  # Seed of everything random
     ) -> "Method":  # Itself
@@ -300,7 +300,7 @@ class NaiveHomography(Method):
     border: str = "black"  # What fills its outside: black as in the paper, reflect, inpaint, or fit: no outside
 
     def make(self) -> np.ndarray:  # Frames
-        "Warp."
+        "Warp the image along the reference's path."
         fit = self.border == "fit"
         return weak_video(
             self.image,
@@ -359,10 +359,9 @@ class LoraMethod(Method):
         self.adapters, recipe = None, self.recipe
         if recipe is None:
             return
-        clip, picture = (
-            dict(pixels=_pixel_digest(x), prompt=p)
-            for x, p in zip((self.reference.frames, self.image), self.prompts, strict=False)
-        )
+        shown, scene = self.prompts
+        clip = dict(pixels=_pixel_digest(self.reference.frames), prompt=shown)
+        picture = dict(pixels=_pixel_digest(self.image), prompt=scene)
         first = self.adapters = self._part(
             "motion",
             self._facts(recipe.first_stage, clip=clip),
@@ -477,26 +476,21 @@ def motiondirector(
 # %% ../../nbs/5_benchmark/03_baselines.ipynb #319df741
 def tune_weights(
     backbone: InflatedBackbone,  # Model
-    weights: list,  # Its weights that are trained
+    weights: list[nn.Parameter],  # Its weights that are trained
     frames: np.ndarray,  # Clip, or picture as one frame, (F, H, W, 3) uint8
     prompt: str,  # What it shows
     *,
     settings: TrainingSettings,  # Steps and learning rate
-    generator: torch.Generator,  # Of time steps and noise
+    generator: torch.Generator,  # Of timesteps and noise
 ) -> None:
     "A step of Tune-A-Video: the plain loss on all frames."
-    latents, text, optimizer = (
-        backbone.encode_video(frames),
-        backbone.encode_prompt(prompt),
-        torch.optim.AdamW(weights, lr=settings.learning_rate),
-    )
+    latents, text = backbone.encode_video(frames), backbone.encode_prompt(prompt)
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate)
     for weight in weights:
         weight.requires_grad_(True)
     for _ in range(settings.steps):
-        timestep, noise = (
-            backbone.draw_timestep(generator).to(latents.device),
-            torch.randn(latents.shape, generator=generator).to(latents.device),
-        )
+        timestep = backbone.draw_timestep(generator).to(latents.device)
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
         denoising_loss(backbone, latents, text, noise=noise, timestep=timestep).backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()

@@ -22,6 +22,7 @@ __all__ = [
 import csv
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -52,9 +53,9 @@ LOOKS = dict(
 
 
 def chosen_methods(
-    rows: list,  # Of `read_table`
-    methods: tuple | None = None,  # Names; None is all, in the order of the table
-) -> list:  # Their rows
+    rows: list[dict[str, Any]],  # Of `read_table`
+    methods: tuple[str, ...] | None = None,  # Names; None is all, in the order of the table
+) -> list[dict[str, Any]]:  # Their rows
     "Rows of some methods, in the order named."
     there = list(dict.fromkeys(row["method"] for row in rows))
     if missing := [name for name in methods or () if name not in there]:
@@ -63,12 +64,12 @@ def chosen_methods(
 
 
 def trade_off(
-    rows: list,  # Of `read_table`
-    methods: tuple | None = None,  # Names; None is all
+    rows: list[dict[str, Any]],  # Of `read_table`
+    methods: tuple[str, ...] | None = None,  # Names; None is all
     *,
     motion: str = "camera_score",  # One of `MOTION`
-    looks: tuple = ("text", "dino"),  # Of `LOOKS`, a panel each
-) -> object:  # matplotlib Figure
+    looks: tuple[str, ...] = ("text", "dino"),  # Of `LOOKS`, a panel each
+) -> Any:  # matplotlib Figure
     "Means of methods with intervals: looks over motion."
     from matplotlib.figure import Figure
 
@@ -104,10 +105,10 @@ def trade_off(
 
 # %% ../../nbs/5_benchmark/05_figures.ipynb #56ebfda0
 def paired_tests(
-    rows: list,  # Of `read_table`
-    questions: list,  # (method, other method, measure of `MOTION` or `LOOKS`)
+    rows: list[dict[str, Any]],  # Of `read_table`
+    questions: list[tuple[str, str, str]],  # (method, other method, measure of `MOTION` or `LOOKS`)
     # Of `compare`: name, first, second, measure, tasks, ratio with interval, p, p corrected for all questions, verdict
-) -> list:
+) -> list[dict[str, Any]]:
     "Whether a method is better than another, on the same tasks."
     chosen_methods(rows, tuple({method for *both, _ in questions for method in both}))
     table = columns_of(rows, tuple(dict.fromkeys(measure for *_, measure in questions)))
@@ -124,9 +125,9 @@ def paired_tests(
 
 
 def ranking(
-    rows: list,  # Of `read_table`
+    rows: list[dict[str, Any]],  # Of `read_table`
     measure: str = "ratio",  # Of `MOTION` and `LOOKS`
-) -> list:  # (method, mean rank over combinations, share of combinations won), best first
+) -> list[tuple[str, float, float]]:  # (method, mean rank over combinations, share of combinations won), best first
     "Methods by their rank within each combination; ties share."
     table = columns_of(rows, (measure,))
     values = np.array([columns[measure] for columns in table.values()]) * (-1 if measure in LOOKS else 1)
@@ -141,33 +142,29 @@ def ranking(
 
 # %% ../../nbs/5_benchmark/05_figures.ipynb #6ced9606
 def breakdown(
-    rows: list,  # Of `read_table`
+    rows: list[dict[str, Any]],  # Of `read_table`
     by: str = "motion",  # motion, speed, clip or scene
     measure: str = "ratio",  # Of `MOTION` and `LOOKS`
-) -> dict:  # {method: {value: mean}}
+) -> dict[str, dict[str, float | None]]:  # {method: {value: mean}}
     "Means of a measure by what the clips are."
     kinds = sorted({row[by] for row in rows})
-    return {
-        method: {
-            kind: float(np.nanmean(columns[measure])) if np.isfinite(columns[measure]).any() else None
-            for kind in kinds
-            for columns in [
-                columns_of([r for r in rows if r["method"] == method and r[by] == kind], (measure,)).get(
-                    method, {measure: np.array([np.nan])}
-                )
-            ]
-        }
-        for method in dict.fromkeys(row["method"] for row in rows)
-    }
+
+    def mean(method, kind):
+        chosen = [row for row in rows if row["method"] == method and row[by] == kind]
+        values = columns_of(chosen, (measure,))[method][measure] if chosen else np.array([np.nan])
+        return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+    methods = dict.fromkeys(row["method"] for row in rows)
+    return {method: {kind: mean(method, kind) for kind in kinds} for method in methods}
 
 
 def plot_breakdown(
-    rows: list,  # Of `read_table`
-    methods: tuple | None = None,  # Names; None is all
+    rows: list[dict[str, Any]],  # Of `read_table`
+    methods: tuple[str, ...] | None = None,  # Names; None is all
     *,
-    by: tuple = ("motion", "speed"),  # A panel each
+    by: tuple[str, ...] = ("motion", "speed"),  # A panel each
     measure: str = "ratio",  # Of `MOTION` and `LOOKS`
-) -> object:  # matplotlib Figure
+) -> Any:  # matplotlib Figure
     "A table of means in colours."
     from matplotlib.figure import Figure
 
@@ -200,18 +197,15 @@ def plot_breakdown(
 
 
 def costs(
-    rows: list,  # Of `read_table`
+    rows: list[dict[str, Any]],  # Of `read_table`
     # {method: {'motion', 'scene', 'sampling': seconds, 'peak_mb', 'lora_mb'}}: medians, of the memory the largest; None
     # where there is none
-) -> dict:
+) -> dict[str, dict[str, float | None]]:
     "What a video costs."
 
     def of(method, name, over):
-        return (
-            float(over(values))
-            if (values := [r[name] for r in rows if r["method"] == method and r[name] is not None])
-            else None
-        )
+        values = [row[name] for row in rows if row["method"] == method and row[name] is not None]
+        return float(over(values)) if values else None
 
     kinds = {
         name: np.max if name == "peak_mb" else np.median
@@ -224,7 +218,7 @@ def costs(
 
 
 # %% ../../nbs/5_benchmark/05_figures.ipynb #1c162803
-def _grid_files(clip: str, scene: str, methods: tuple, seed: int) -> dict[str, str]:
+def _grid_files(clip: str, scene: str, methods: tuple[str, ...], seed: int) -> dict[str, str]:
     "Files of the frames in a grid, by its labels."
     inputs = dict(reference=f"references/{clip}.mp4", scene=f"scenes/{scene}.jpg")
     return inputs | {method: f"{method}/{clip}+{scene}-{seed}.mp4" for method in methods}
@@ -234,7 +228,7 @@ def grid(
     output: str,  # Folder of a benchmark, a path or a URL of fsspec
     clip: str,  # Id of the reference
     scene: str,  # Id of the picture
-    methods: tuple,  # Names
+    methods: tuple[str, ...],  # Names
     *,
     seed: int = 0,  # Seed of the videos
     num_columns: int = 6,  # Frames of each
@@ -263,9 +257,9 @@ def write_figures(
     output: str,  # Folder of the results of cammimic bench, a path or a URL of fsspec
     target: str | Path,  # Folder of the figures
     *,
-    methods: tuple | None = None,  # Names; None is all
+    methods: tuple[str, ...] | None = None,  # Names; None is all
     # Paths: figure4.png, figure5.png, breakdown.png, tests.csv, and grids of three combinations with all of figure 4
-) -> list:
+) -> list[str]:
     "Draw a benchmark: what can be drawn of its table."
     rows = chosen_methods(read_table(output), methods)
     names, target, ours = list(dict.fromkeys(row["method"] for row in rows)), Path(target), "cammimic"

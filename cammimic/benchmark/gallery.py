@@ -6,6 +6,7 @@
 __all__ = ["gallery_data", "write_gallery", "command"]
 
 # %% ../../nbs/5_benchmark/06_gallery.ipynb #a1354219
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -30,84 +31,85 @@ _LABELS = dict(
 
 
 def gallery_data(
-    rows: list,  # Of `read_table`
-    methods: tuple | None = None,  # Names; None is all, in the order of the table
+    rows: list[dict[str, Any]],  # Of `read_table`
+    methods: tuple[str, ...] | None = None,  # Names; None is all, in the order of the table
     *,
-    first: tuple | None = None,  # Those shown when the page is opened; None is the first six
+    first: tuple[str, ...] | None = None,  # Those shown when the page is opened; None is the first six
     title: str = "Camera moves, side by side",  # Heading
-    credits: dict | None = None,  # {file: whose it is}
-) -> dict:  # JSON-ready, for gallery.html
+    credits: dict[str, str] | None = None,  # {file: whose it is}
+) -> dict[str, Any]:  # JSON-ready, for gallery.html
     "Combinations, videos with scores, and means."
     rows = chosen_methods(rows, methods)
     names = list(dict.fromkeys(row["method"] for row in rows))
     chosen_methods(rows, first)
-    there = [m for m in _LABELS if any(row[m] is not None for row in rows)]
-    means = {
-        name: {m: cell and [round(v, 4) for v in cell[:3]] for m, cell in cells.items()}
-        for name, cells in summary(columns_of(rows, tuple(there))).items()
-    }
-    groups = {}
-    for row in rows:
-        key, seed = (row["clip"], row["scene"], int(row["seed"])), int(row["seed"])
-        group = groups.setdefault(
-            key,
-            dict(
-                clip=row["clip"],
-                scene=row["scene"],
-                seed=seed,
-                motion=row["motion"],
-                speed=row["speed"],
-                videos={},
-                credits=[],
-            ),
-        )
-        for kind, name in dict(reference=f"references/{row['clip']}.mp4", picture=f"scenes/{row['scene']}.jpg").items():
-            if kind not in group:
-                group.update({kind: quote(name)})
-                group["credits"].append((credits or {}).get(name, ""))
-        group["videos"][row["method"]] = dict(
-            source=quote(f"{row['method']}/{row['clip']}+{row['scene']}-{seed}.mp4"),
-            scores={m: None if row[m] is None else round(row[m], 4) for m in there},
-        )
-    seeds = len({seed for *_, seed in groups})
-    about = (
-        f"{len(rows)} videos: {len(names)} methods on {len({key[:2] for key in groups})} combinations of clip and scene"
-        + (f", {seeds} seeds" if seeds > 1 else "")
-        + (
-            ". Means with 95 % intervals over combinations; a video whose motion cannot be measured counts as one that "
-            "stands still."
-        )
-    )
+    measures = [measure for measure in _LABELS if any(row[measure] is not None for row in rows)]
+    groups = _groups(rows, measures, credits or {})
     return dict(
         title=title,
-        about=about,
-        seeds=seeds,
+        about=_about(len(rows), groups, names),
+        seeds=len({group["seed"] for group in groups}),
         frames=16,
         methods=names,
         first=list(first or names[:6]),
-        means=means,
-        groups=[groups[key] for key in sorted(groups)],
-        measures=[
-            dict(
-                id=m,
-                label=_LABELS[m][0],
-                digits=_LABELS[m][1],
-                better="high" if m in LOOKS else "low",
-                words={**MOTION, **LOOKS}[m],
-            )
-            for m in there
-        ],
+        means=_means(rows, measures),
+        groups=groups,
+        measures=[_measure(measure) for measure in measures],
+    )
+
+
+# %% ../../nbs/5_benchmark/06_gallery.ipynb #d21f78ee
+def _groups(rows: list[dict[str, Any]], measures: list[str], credits: dict[str, str]) -> list[dict[str, Any]]:
+    "A group for each clip, scene and seed: what went in, and the videos of all methods."
+    groups = {}
+    for row in rows:
+        seed = int(row["seed"])
+        key = row["clip"], row["scene"], seed
+        if key not in groups:
+            known = {name: row[name] for name in ("clip", "scene", "motion", "speed")}
+            inputs = dict(reference=f"references/{row['clip']}.mp4", picture=f"scenes/{row['scene']}.jpg")
+            whose = [credits.get(name, "") for name in inputs.values()]
+            places = {kind: quote(name) for kind, name in inputs.items()}
+            groups[key] = dict(known, seed=seed, videos={}, credits=whose, **places)
+        groups[key]["videos"][row["method"]] = dict(
+            source=quote(f"{row['method']}/{row['clip']}+{row['scene']}-{seed}.mp4"),
+            scores={name: None if row[name] is None else round(row[name], 4) for name in measures},
+        )
+    return [groups[key] for key in sorted(groups)]
+
+
+def _means(rows: list[dict[str, Any]], measures: list[str]) -> dict[str, dict[str, list[float] | None]]:
+    "Means of methods with their intervals."
+    return {
+        name: {measure: cell and [round(value, 4) for value in cell[:3]] for measure, cell in cells.items()}
+        for name, cells in summary(columns_of(rows, tuple(measures))).items()
+    }
+
+
+def _measure(name: str) -> dict[str, Any]:
+    "What the page says of a measure."
+    label, digits = _LABELS[name]
+    better = "high" if name in LOOKS else "low"
+    return dict(id=name, label=label, digits=digits, better=better, words={**MOTION, **LOOKS}[name])
+
+
+def _about(videos: int, groups: list[dict[str, Any]], names: list[str]) -> str:
+    "What the page shows, in a sentence or two."
+    pairs, seeds = {(group["clip"], group["scene"]) for group in groups}, {group["seed"] for group in groups}
+    repeated = f", {len(seeds)} seeds" if len(seeds) > 1 else ""
+    return (
+        f"{videos} videos: {len(names)} methods on {len(pairs)} combinations of clip and scene{repeated}. Means with "
+        "95 % intervals over combinations; a video whose motion cannot be measured counts as one that stands still."
     )
 
 
 # %% ../../nbs/5_benchmark/06_gallery.ipynb #13c85809
 def write_gallery(
     output: str,  # Folder of the results of cammimic bench, a path or a URL of fsspec
-    methods: tuple | None = None,  # Names; None is all of the table that have videos
+    methods: tuple[str, ...] | None = None,  # Names; None is all of the table that have videos
     *,
-    first: tuple | None = None,  # Those shown when the page is opened; None is the first six
+    first: tuple[str, ...] | None = None,  # Those shown when the page is opened; None is the first six
     title: str = "Camera moves, side by side",  # Heading
-) -> dict:  # 'page', 'videos', 'methods', 'combinations'
+) -> dict[str, Any]:  # 'page', 'videos', 'methods', 'combinations'
     "Write gallery.html into the folder."
     folder, rows = Folder(output), read_table(output)
     films, inputs = set(folder.names("*/*.mp4")), set(folder.names("scenes/*.jpg"))

@@ -134,11 +134,8 @@ TUNE_RATE = 1e-3  # Learning rate of Tune-A-Video on the embedded image model
 
 def _switched(full: LoraMethod, name: str) -> LoraMethod:
     "The full method with a switch thrown."
-    change, recipe, guidance = (
-        _SWITCHES[name],
-        full.recipe,
-        replace(full.guidance, **_SWITCHES[name].get("guidance", {})),
-    )
+    change, recipe = _SWITCHES[name], full.recipe
+    guidance = replace(full.guidance, **change.get("guidance", {}))
     for stage in ("motion", "scene"):
         if stage in change:
             recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), **change[stage])})
@@ -197,7 +194,7 @@ def _inflated(image_model: str, device: str) -> Backbone:
 # %% ../../nbs/5_benchmark/04_runner.ipynb #aad94223
 def method_facts(
     method: Method,  # A method
-) -> dict:  # JSON-ready
+) -> dict[str, Any]:  # JSON-ready
     "All that decides its videos but the task."
     kept = {f.name: getattr(method, f.name) for f in fields(method) if f.name not in ("backbone", "parts", "name")}
     plain = {name: asdict(value) if hasattr(value, "__dataclass_fields__") else value for name, value in kept.items()}
@@ -214,8 +211,8 @@ class Setup:
     backbone: str = "embedded"  # Name of the model
     image_model: str = "embedded"  # Image model of Tune-A-Video
     device: str = "auto"  # Where they work
-    loading: tuple = ()  # More of `load_as_asked`, (name, value)
-    size: tuple | None = None  # Canvas (width, height); None is the model's own
+    loading: tuple[tuple[str, Any], ...] = ()  # More of `load_as_asked`, (name, value)
+    size: tuple[int, int] | None = None  # Canvas (width, height); None is the model's own
     fast: bool = True  # Few steps
     steps: int | None = None  # Steps of training in their place
 
@@ -236,7 +233,7 @@ class Task:
         return f"{check_name(self.method, 'method')}/{check_name(file, 'name of a video')}"
 
     @property
-    def facts(self) -> dict:  # What tables know of it
+    def facts(self) -> dict[str, Any]:  # What tables know of it
         return dict(
             method=self.method,
             clip=self.clip.id,
@@ -253,7 +250,7 @@ def chosen(
     split: str = "test",  # Part of the collection for clips and scenes; all takes everything
     clips: int | None = None,  # At most so many clips, evenly from all motions; None is all
     scenes: int | None = None,  # At most so many scenes; None is all
-) -> list:  # (clip, scene)
+) -> list[tuple[Clip, Scene]]:  # A clip and a scene each
     "Combinations to run."
     found = [
         (clip, scene)
@@ -264,27 +261,27 @@ def chosen(
         remedy = "take --split all" if collection.combinations else "make some by cammimic dataset combine"
         raise InputError(f"{collection.folder} has no combination of the split {split!r}; {remedy}")
 
-    def some(rows, number):
-        return (
-            set(rows)
-            if number is None
-            else {rows[k] for k in np.unique(np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int))}
-        )
+    all_clips = sorted({clip for clip, _ in found}, key=lambda clip: (clip.motion, clip.speed, clip.id))
+    all_scenes = sorted({scene for _, scene in found}, key=lambda scene: scene.id)
+    kept = {*_evenly(all_clips, clips), *_evenly(all_scenes, scenes)}
+    return [(clip, scene) for clip, scene in found if clip in kept and scene in kept]
 
-    kept = (
-        some(sorted({c for c, _ in found}, key=lambda c: (c.motion, c.speed, c.id)), clips),
-        some(sorted({s for _, s in found}, key=lambda s: s.id), scenes),
-    )
-    return [(clip, scene) for clip, scene in found if clip in kept[0] and scene in kept[1]]
+
+def _evenly(rows: list[Clip] | list[Scene], number: int | None) -> list[Clip] | list[Scene]:
+    "At most so many rows, spread over the list; None is all."
+    if number is None:
+        return rows
+    places = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
+    return [rows[k] for k in np.unique(places)]
 
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #492cefdb
 def plan(
     setup: Setup,  # What all tasks share
-    pairs: list,  # Of `chosen`
-    methods: tuple,  # Names
-    seeds: tuple = (0,),  # Seeds
-) -> list:  # `Task`s; neighbours have different clips, so that workers seldom wait for the same part
+    pairs: list[tuple[Clip, Scene]],  # Of `chosen`
+    methods: tuple[str, ...],  # Names
+    seeds: tuple[int, ...] = (0,),  # Seeds
+) -> list[Task]:  # Neighbours have different clips, so that workers seldom wait for the same part
     "All tasks in the order of work."
     tasks = [
         Task(setup, method, clip, scene, seed)
@@ -341,7 +338,7 @@ _COUNT = 1  # Count changes of how videos are made or scored here
 
 
 @lru_cache(1)
-def _bench(setup: Setup) -> tuple:
+def _bench(setup: Setup) -> tuple[Backbone, Parts, AppearanceScorer]:
     "A worker's model, parts, scorer."
     from transformers.utils import logging
 
@@ -356,7 +353,7 @@ def _bench(setup: Setup) -> tuple:
 
 
 @lru_cache(16)
-def _reference(path: str, size: tuple, num_frames: int) -> Reference:
+def _reference(path: str, size: tuple[int, int], num_frames: int) -> Reference:
     return Reference(*read_reference(path, size=size, num_frames=num_frames, copy="homography")[:2])
 
 
@@ -420,7 +417,7 @@ def _is_finished(record: dict, name: str) -> bool:
 
 def finished_tasks(
     tasks: list[Task],  # Of `plan`, all of one output
-) -> dict[str, dict]:  # Name -> result, of any digest
+) -> dict[str, dict[str, Any]]:  # Name -> result, of any digest
     "Results that are whole and there with their videos; those of version 0.1.0, one file each, are taken over."
     if not tasks:
         return {}
@@ -453,15 +450,13 @@ def _score(task: Task, reference: Reference, image: np.ndarray, frames: np.ndarr
 # %% ../../nbs/5_benchmark/04_runner.ipynb #05808733
 def run_one(
     task: Task,  # A task
-) -> dict:  # Its result, or the reason there is none under 'error'
+) -> dict[str, Any]:  # Its result, or the reason there is none under 'error'
     "Make a video, write and score it."
     try:
-        setup, backbone, method = task.setup, _bench(task.setup)[0], method_of(task)
-        size = tuple(setup.size or backbone.sizes[0])
-        reference, image = (
-            _reference(str(file_of(setup.data, task.clip)), size, backbone.num_frames),
-            read_image(file_of(setup.data, task.scene), max_side=2048),
-        )
+        setup, backbone = task.setup, _bench(task.setup)[0]
+        method, size = method_of(task), tuple(setup.size or backbone.sizes[0])
+        reference = _reference(str(file_of(setup.data, task.clip)), size, backbone.num_frames)
+        image = read_image(file_of(setup.data, task.scene), max_side=2048)
         with PeakMemory() as memory:
             frames = method.fit(reference, image, (task.clip.prompt, task.scene.prompt), seed=task.seed).generate()
         lora = method.costs.pop("lora_bytes", 0)
@@ -484,29 +479,25 @@ def run_one(
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #cd9638c2
 def run_tasks(
-    tasks: list,  # Of `plan`
+    tasks: list[Task],  # Of `plan`
     *,
     # Called as execute(work, items), yields items with their results or None; None is two processes of this machine
     execute: Callable | None = None,
     progress: Callable | None = None,  # Called as progress(done, total, seconds left or None) before and after each
-) -> dict:  # 'total', 'kept', 'computed', and 'failed': results with an 'error'
-    "Do the tasks that are not done; those that fail are tried once more."
-    left, begin, failed = _unfinished(tasks), time.perf_counter(), []
-    kept, computed = len(tasks) - len(left), 0
+) -> dict[str, Any]:  # 'total', 'kept', 'computed', and 'failed': results with an 'error'
+    "Run pending tasks; those that fail are tried once more."
+    begin, left, failed, computed = time.perf_counter(), _unfinished(tasks), [], 0
+    kept = len(tasks) - len(left)
+    execute = execute or partial(in_processes, workers=2, in_order=False)
     store = TaskStore(f"{tasks[0].setup.output}/tasks.jsonl") if tasks else None
 
     def say():
-        progress(
-            kept + computed,
-            len(tasks),
-            (time.perf_counter() - begin) / computed * (len(tasks) - kept - computed) if computed else None,
-        )
+        to_do, seconds = len(tasks) - kept - computed, time.perf_counter() - begin
+        progress(kept + computed, len(tasks), seconds / computed * to_do if computed else None)
 
     for _ in range(2):
         failed = []
-        for task, result in (
-            (execute or partial(in_processes, workers=2, in_order=False))(run_one, left) if left else ()
-        ):
+        for task, result in execute(run_one, left) if left else ():
             result = result or dict(task.facts, error="its process was killed each time")
             if "error" in result:
                 failed.append((task, result))
@@ -521,7 +512,7 @@ def run_tasks(
     return dict(total=len(tasks), kept=kept, computed=computed, failed=[result for _, result in failed])
 
 
-def _unfinished(tasks: list) -> list:
+def _unfinished(tasks: list[Task]) -> list[Task]:
     "Tasks without a result of their digest."
     methods, left, found = {}, [], finished_tasks(tasks)
     for task in tasks:
@@ -557,8 +548,8 @@ COLUMNS = (
 
 
 def tidy_table(
-    tasks: list,  # Of `plan`
-) -> list:  # One dictionary of `COLUMNS` for each finished task, in their order
+    tasks: list[Task],  # Of `plan`
+) -> list[dict[str, Any]]:  # One dictionary of `COLUMNS` for each finished task, in their order
     "The table of a run."
     return [
         {name: result.get(name) for name in COLUMNS}
@@ -569,7 +560,7 @@ def tidy_table(
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #ba5ab86c
 def write_table(
-    rows: list,  # Of `tidy_table`
+    rows: list[dict[str, Any]],  # Of `tidy_table`
     output: str,  # Folder, a path or a URL of fsspec
 ) -> None:
     "Write results.csv."
@@ -602,7 +593,7 @@ def _cell(column: str, text: str) -> Any:
 
 def read_table(
     output: str,  # Folder, a path or a URL of fsspec
-) -> list:  # Dictionaries of `COLUMNS`; numbers as numbers, nothing as None
+) -> list[dict[str, Any]]:  # Dictionaries of `COLUMNS`; numbers as numbers, nothing as None
     "Read results.csv."
     content = Folder(output).read("results.csv", limit="table")
     if content is None:
@@ -644,7 +635,7 @@ def read_credits(
 
 def keep_inputs(
     setup: Setup,  # What all tasks share
-    pairs: list,  # Of `chosen`
+    pairs: list[tuple[Clip, Scene]],  # Of `chosen`
     *,
     anew: bool = False,  # Write also those that are there
 ) -> None:
@@ -677,9 +668,10 @@ def keep_inputs(
 
 # %% ../../nbs/5_benchmark/04_runner.ipynb #d9e590f7
 def columns_of(
-    rows: list,  # Of `tidy_table` or `read_table`
-    measures: tuple = ("ratio", "camera_score", "ssim", "features", "dino", "text"),  # Columns
-) -> dict:  # {method: {measure: values by combination}}, for `summary` and `compare`; NaN where there is none
+    rows: list[dict[str, Any]],  # Of `tidy_table` or `read_table`
+    measures: tuple[str, ...] = ("ratio", "camera_score", "ssim", "features", "dino", "text"),  # Columns
+    # {method: {measure: values by combination}}, for `summary` and `compare`; NaN where there is none
+) -> dict[str, dict[str, np.ndarray]]:
     "Values by method and combination."
     tasks, found = sorted({(row["clip"], row["scene"]) for row in rows}), {}
     for row in rows:
@@ -706,14 +698,14 @@ def columns_of(
 _FIRST = "cammimic,motiondirector,tune_a_video,naive_black"
 
 
-def _names(text: str) -> tuple:  # Of a list with commas, in which all stands for every method
+def _names(text: str) -> tuple[str, ...]:  # Of a list with commas, in which all stands for every method
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
         raise InputError(f"{text!r} names no method; choose from {', '.join(METHODS)}")
     return tuple(dict.fromkeys(name for part in parts for name in (METHODS if part == "all" else (part,))))
 
 
-def _seeds(text: str) -> tuple:  # Of a list with commas
+def _seeds(text: str) -> tuple[int, ...]:  # Of a list with commas
     try:
         seeds = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
@@ -739,8 +731,12 @@ def _executor(ray: str | None, workers: int, gpus: float) -> Callable:
 
 
 def _run_methods(
-    setup: Setup, methods: tuple, seeds: tuple, pairs: list, execute: Callable | None
-) -> tuple[dict, list]:
+    setup: Setup,
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
+    pairs: list[tuple[Clip, Scene]],
+    execute: Callable | None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     "Run, or read what there is; counts and table."
     bar, tasks = Progress(), plan(setup, pairs, methods, seeds)
     read_credits(setup.output)  # a table that cannot be added to is told of before any work
@@ -750,13 +746,11 @@ def _run_methods(
     def say(done, total, left):
         bar("tasks", done, total, {} if left is None else {"minutes left": left / 60})
 
-    counts = (
-        run_tasks(tasks, execute=execute, progress=say)
-        if execute
-        else dict(total=len(tasks), kept=len(tasks) - len(_unfinished(tasks)), computed=0, failed=[])
-    )
     if execute:
+        counts = run_tasks(tasks, execute=execute, progress=say)
         keep_inputs(setup, pairs, anew=counts["computed"] > 0)
+    else:
+        counts = dict(total=len(tasks), kept=len(tasks) - len(_unfinished(tasks)), computed=0, failed=[])
     write_table(rows := tidy_table(tasks), setup.output)
     return counts, rows
 
@@ -872,7 +866,7 @@ def command(
     table: bool,
     preset: str | None,
     sources: str,
-    only: tuple,
+    only: tuple[str, ...],
     as_json: bool,
 ) -> int | None:
     "Run or go on with a benchmark, and print its tables."
@@ -908,6 +902,11 @@ def command(
     with contextlib.redirect_stdout(sys.stderr):
         # Ray prints what befell its workers
         counts, rows = _run_methods(setup, names, numbers, pairs, None if table else _executor(ray, workers, gpus))
+    return _tell_results(counts, rows, output, as_json)
+
+
+def _tell_results(counts: dict[str, Any], rows: list[dict[str, Any]], output: str, as_json: bool) -> int:
+    "Print what was done, what failed, and the table; exit status."
     for failure in counts["failed"]:
         remark(
             f"{failure['method']}, {failure['clip']} with {failure['scene']}, seed {failure['seed']}: "

@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -145,7 +146,7 @@ def truth_paths(
     sources: str | Path,  # Folder of SOURCES.tsv
     *,
     split: str,  # 'test' for the final table, 'dev' for everything that is chosen
-) -> list:  # `TruthPath`s with their scenes
+) -> list[TruthPath]:  # With their scenes
     "The transfers of the benchmark."
     if split not in _PATHS:
         raise InputError(f"unknown split {split!r}; choose from {', '.join(_PATHS)}")
@@ -169,11 +170,11 @@ def truth_paths(
 
 # %% ../../nbs/5_benchmark/01_truth.ipynb #de218716
 def render_scene(
-    row: dict,  # Source, of `read_sources`
+    row: dict[str, Any],  # Source, of `read_sources`
     path: TruthPath,  # Camera path
     *,
     num_frames: int = 16,  # Number of frames F
-    size: tuple = (80, 48),  # Width and height of the frames, pixels
+    size: tuple[int, int] = (80, 48),  # Width and height of the frames, pixels
 ) -> np.ndarray:  # Frames (F, H, W, 3) uint8
     "A source filmed along a path."
     picture, generator = source_picture(row["path"]), np.random.default_rng([path.seed, 11])
@@ -197,7 +198,7 @@ class TruthCase:
     answer: np.ndarray  # The right video at the model's size
     true_path: CameraPath  # Its motion
     valid: np.ndarray  # True where a frame of the answer shows what its first frame shows, (F, H, W)
-    prompts: tuple  # What reference and picture show
+    prompts: tuple[str, str]  # What reference and picture show
 
     @property
     def new_area(self) -> float:
@@ -209,7 +210,7 @@ def truth_case(
     path: TruthPath,  # Of `truth_paths`
     *,
     num_frames: int = 16,  # Number of frames F
-    size: tuple = (80, 48),  # Width and height of the model's frames, pixels
+    size: tuple[int, int] = (80, 48),  # Width and height of the model's frames, pixels
     larger: int = 4,  # How many times larger the user's files are
 ) -> TruthCase:  # Everything rendered and measured
     "Make a transfer of known answer."
@@ -288,7 +289,7 @@ def motion_measures(
     frames: np.ndarray,  # Video at the model's size, (F, H, W, 3) uint8
     case: TruthCase,  # What was asked for
     # ratio, pairs; residual and detail of the unguided area, None without one; flicker in grey levels over the answer's
-) -> dict:
+) -> dict[str, float | None]:
     "How well a video moves."
     found = measure_clip(frames, estimator="dense").path(case.true_path.times)
     score = score_paths(case.true_path, found, num_frames=len(frames))
@@ -422,7 +423,9 @@ def content_measures(
     *,
     decoded: np.ndarray,  # The answer through the autoencoder
     maps: Callable | None = None,  # Of `load_feature_maps`; None leaves the feature distance out
-) -> dict:  # Decibels, distances, and the seam error in grey levels; None where there is no such area
+) -> dict[
+    str, float | None
+]:  # Decibels, distances, and the seam error in grey levels; None where there is no such area
     "How well a video shows what it should."
     new, valid = ~case.valid, case.valid
     there = new.sum() >= _LEAST_PIXELS

@@ -7,16 +7,21 @@ __all__ = [
     "SAME",
     "CAPTION_MODEL",
     "VIDEO_SUFFIXES",
+    "Caption",
     "stream_frames",
     "find_scenes",
     "windows_of",
     "CurationSettings",
+    "TakenClip",
+    "RejectedWindow",
+    "Curated",
     "curate_video",
     "frame_hashes",
     "hash_distance",
     "load_captioner",
     "list_videos",
     "Provenance",
+    "Counts",
     "add_videos",
 ]
 
@@ -27,12 +32,12 @@ import re
 import secrets
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, TypedDict, get_type_hints
 
 import av
 import numpy as np
@@ -113,7 +118,9 @@ def _timed(path: str | Path) -> Iterator[tuple]:
         return
     with open_container(path) as (container, stream):
         rate, aspect = float(stream.average_rate or 25), float(stream.sample_aspect_ratio or 1)
-        stamped, origin, time = container.format.name not in ("avi", "h264", "hevc", "m4v"), None, -1 / rate
+        stamped = container.format.name not in ("avi", "h264", "hevc", "m4v")
+        origin = None
+        time = -1 / rate
         stream.codec_context.thread_count = 1  # several videos are read at a time
         shape = None
         combed = info is not None and info.combed
@@ -162,14 +169,15 @@ def find_scenes(
 ) -> list[tuple[float, float]]:  # Start and end of each scene, seconds after the first frame
     "Scenes between cuts."
     scenedetect = require_extra("scenedetect", "dataset", "cutting at scene changes", package="PySceneDetect")
-    detector, recent, bounds, time = scenedetect.AdaptiveDetector(), deque(maxlen=16), [0.0], None
+    detector = scenedetect.AdaptiveDetector()
+    recent = deque(maxlen=16)
+    bounds = [0.0]
+    time = None
     with closing(stream_frames(path, max_side=256)) as source:
         for number, (time, frame) in enumerate(source):
             recent.append((number, time))
-            bounds += [
-                dict(recent)[cut.frame_num]
-                for cut in detector.process_frame(scenedetect.FrameTimecode(number, 25.0), frame[..., ::-1])
-            ]
+            cuts = detector.process_frame(scenedetect.FrameTimecode(number, 25.0), frame[..., ::-1])
+            bounds += [dict(recent)[cut.frame_num] for cut in cuts]
     if time is None:
         raise InputError(f"{path} holds no picture that can be decoded: it is truncated or damaged")
     last = recent[-1][1] + (recent[-1][1] - recent[0][1]) / max(1, len(recent) - 1)
@@ -178,7 +186,7 @@ def find_scenes(
 
 
 def windows_of(
-    scenes: list,  # Start and end of each, seconds
+    scenes: Sequence[tuple[float, float]],  # Start and end of each, seconds
     length: float = 3.0,  # Seconds wanted of a clip, 2 to 4
 ) -> list[tuple[float, float]]:  # Start and end of each window, seconds
     "Windows of two to four seconds inside scenes, none across a cut; scenes that are too short stay whole."
@@ -209,7 +217,7 @@ class CurationSettings:
             raise InputError(f"the longest side of a clip must lie between 64 and 16384 pixels, got {self.max_side}")
 
 
-def _reason_against(facts: dict, keep_doubtful: bool) -> str | None:
+def _reason_against(facts: dict[str, Any], keep_doubtful: bool) -> str | None:
     "Why a measured window is no clip; None where it is one."
     if facts["label"] == "unreliable" or facts["reliability"] == "unusable":
         return f"unreliable: {facts['reasons'] or 'the motion could not be measured'}"
@@ -239,9 +247,10 @@ def _steady(source: Iterator, start: float, fps: float, count: int) -> Iterator[
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #39fbb809
-def _measure_windows(path: str | Path, windows: list) -> Iterator[tuple[float, str | None]]:
+def _measure_windows(path: str | Path, windows: Sequence[tuple[float, float]]) -> Iterator[tuple[float, str | None]]:
     "Frame rate of each window, and why it is no clip; None where it is one."
-    current, shown, times = 0, [], []
+    current = 0
+    shown, times = [], []
 
     def judged():
         fps = round(min(60.0, 1 / max(1e-3, float(np.median(np.diff(times))))), 3) if len(times) > 1 else 0.0
@@ -260,7 +269,9 @@ def _measure_windows(path: str | Path, windows: list) -> Iterator[tuple[float, s
         for time, frame, shape in source:
             while current < len(windows) and time >= windows[current][1] - 1e-3:
                 yield judged()
-                current, shown, times = current + 1, [], []
+                current = current + 1
+                shown = []
+                times = []
             if current == len(windows):
                 return
             start, end = windows[current]
@@ -271,10 +282,14 @@ def _measure_windows(path: str | Path, windows: list) -> Iterator[tuple[float, s
                 shown.append((time, _upright(frame, 320, shape)))
     while current < len(windows):
         yield judged()
-        current, shown, times = current + 1, [], []
+        current = current + 1
+        shown = []
+        times = []
 
 
-def _write_windows(path: str | Path, folder: Path, windows: list, max_side: int) -> list:
+def _write_windows(
+    path: str | Path, folder: Path, windows: Sequence[tuple[float, float, float]], max_side: int
+) -> list[Path]:
     "Files of (start, end, frame rate), at that rate made constant."
     files = []
     with closing(_timed(path)) as source:
@@ -288,34 +303,56 @@ def _write_windows(path: str | Path, folder: Path, windows: list, max_side: int)
                 held = next(source, None)
 
         for number, (start, end, fps) in enumerate(windows):
-            files.append(
-                write_video(
-                    folder / f"{number:04}.mp4",
-                    _steady(part(start, end), start, fps, max(2, round((end - start) * fps))),
-                    fps=fps,
-                    preset="veryfast",
-                    threads=1,
-                )
-            )
+            frames = _steady(part(start, end), start, fps, max(2, round((end - start) * fps)))
+            options = dict(fps=fps, preset="veryfast", threads=1)
+            files.append(write_video(folder / f"{number:04}.mp4", frames, **options))
     return files
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #f564dd01
+class TakenClip(TypedDict):
+    "A window that became a clip."
+
+    start: float  # Seconds
+    end: float
+    file: str  # Name in the folder
+    facts: dict[str, Any]  # Of `clip_facts`
+
+
+class RejectedWindow(TypedDict):
+    "A window that did not."
+
+    start: float  # Seconds
+    end: float
+    reason: str
+
+
+class Curated(TypedDict):
+    "What a video gave."
+
+    seconds: float  # Length of the video
+    scenes: int
+    clips: list[TakenClip]
+    rejected: list[RejectedWindow]
+
+
 def curate_video(
     path: str | Path,  # Video file, only read
     folder: str | Path,  # Folder for its clips, made anew
     *,
     settings: CurationSettings = CurationSettings(),  # How
-    # 'clips': start, end, file and facts of each; 'rejected': start, end and reason of each; 'seconds' of the video
-) -> dict:
+) -> Curated:
     "Cut, measure and sort one video."
-    folder, windows = Path(folder), windows_of(scenes := find_scenes(path), settings.length)
+    folder = Path(folder)
+    scenes = find_scenes(path)
+    windows = windows_of(scenes, settings.length)
     judged = list(_measure_windows(path, windows))
     kept = [(*window, fps) for window, (fps, reason) in zip(windows, judged, strict=False) if reason is None]
     files = dict(zip(kept, _write_windows(path, folder, kept, settings.max_side), strict=False)) if kept else {}
-    found = dict(seconds=round(scenes[-1][1], 2), scenes=len(scenes), clips=[], rejected=[])
+    found = Curated(seconds=round(scenes[-1][1], 2), scenes=len(scenes), clips=[], rejected=[])
     for window, (fps, reason) in zip(windows, judged, strict=False):
-        where, file = dict(start=round(window[0], 3), end=round(window[1], 3)), files.get((*window, fps))
+        where = dict(start=round(window[0], 3), end=round(window[1], 3))
+        file = files.get((*window, fps))
         if file is not None:
             facts = clip_facts(file)
             # of what was written, which is what counts
@@ -349,11 +386,8 @@ def hash_distance(
     second: str,  # Of `frame_hashes`
 ) -> float:  # Bits of 64
     "How many bits differ, mean over three frames."
-    return float(
-        np.mean(
-            [(int(a, 16) ^ int(b, 16)).bit_count() for a, b in zip(first.split("-"), second.split("-"), strict=False)]
-        )
-    )
+    pairs = zip(first.split("-"), second.split("-"), strict=False)
+    return float(np.mean([(int(a, 16) ^ int(b, 16)).bit_count() for a, b in pairs]))
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #6b305653
@@ -364,7 +398,7 @@ def load_captioner(
     model: str | Path = CAPTION_MODEL,  # Hub id or folder of a BLIP model
     *,
     device: str = "cpu",  # Where it works
-) -> Callable:  # From a picture (H, W, 3) uint8 to a sentence
+) -> Callable[[np.ndarray], str]:  # From a picture (H, W, 3) uint8 to a sentence
     "A function that describes pictures."
     import torch
     from transformers import BlipForConditionalGeneration, BlipProcessor
@@ -372,10 +406,8 @@ def load_captioner(
 
     logging.disable_progress_bar()
     try:
-        processor, blip = (
-            BlipProcessor.from_pretrained(model, trust_remote_code=False),
-            BlipForConditionalGeneration.from_pretrained(model, trust_remote_code=False).to(device).eval(),
-        )
+        processor = BlipProcessor.from_pretrained(model, trust_remote_code=False)
+        blip = BlipForConditionalGeneration.from_pretrained(model, trust_remote_code=False).to(device).eval()
     except (OSError, ValueError) as error:
         raise InputError(
             f"the captioning model {str(model)!r} cannot be loaded: neither a folder with its files nor the hub has "
@@ -384,12 +416,9 @@ def load_captioner(
 
     def describe(image):
         with torch.no_grad():
-            return processor.decode(
-                blip.generate(
-                    **processor(images=image, return_tensors="pt").to(device), max_new_tokens=30, do_sample=False
-                )[0],
-                skip_special_tokens=True,
-            ).strip()
+            given = processor(images=image, return_tensors="pt").to(device)
+            tokens = blip.generate(**given, max_new_tokens=30, do_sample=False)[0]
+        return processor.decode(tokens, skip_special_tokens=True).strip()
 
     return describe
 
@@ -413,31 +442,30 @@ VIDEO_SUFFIXES = (
 
 
 def list_videos(
-    paths: list,  # Files, and folders that are searched
+    paths: Sequence[str | Path],  # Files, and folders that are searched
     *,
     without: str | Path | None = None,  # Folder that is left out
-) -> list:  # `Path`s of videos, each once
+) -> list[Path]:  # Of videos, each once
     "Videos among files and in folders, hidden ones left out."
-    found, left = [], None if without is None else Path(without).resolve()
+    found = []
+    left = None if without is None else Path(without).resolve()
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(f"{path} does not exist")
-        inside = (
-            sorted(
-                p
-                for p in path.rglob("*")
-                if p.suffix.lower() in VIDEO_SUFFIXES
-                and p.is_file()
-                and not any(part.startswith(".") for part in p.relative_to(path).parts)
-            )
-            if path.is_dir()
-            else [path]
-        )
+        inside = sorted(_videos_in(path)) if path.is_dir() else [path]
         inside = [p for p in map(Path.resolve, inside) if left is None or not p.is_relative_to(left)]
         if not inside:
             raise InputError(f"{path} holds no video of its own ({', '.join(VIDEO_SUFFIXES)})")
         found += inside
     return list(dict.fromkeys(found))
+
+
+def _videos_in(folder: Path) -> Iterator[Path]:
+    "Videos in a folder and those below it, hidden ones left out."
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not hidden:
+            yield path
 
 
 def _key(path: Path, settings: CurationSettings) -> str:
@@ -485,7 +513,7 @@ class _Result(BaseModel, extra="forbid"):
     rejected: list[_Rejected]
 
 
-def _stored_result(folder: Path) -> dict | None:
+def _stored_result(folder: Path) -> Curated | None:
     "The result in a folder; None where it is damaged, or a clip of it is elsewhere or another one."
     try:
         values = read_json(file_inside(folder, "result.json", "result"))
@@ -514,7 +542,7 @@ def _put(part: Path, folder: Path) -> None:
 
 
 # %% ../../nbs/4_dataset/02_curator.ipynb #74c60c79
-def _curate_file(path: Path, *, work: Path, settings: CurationSettings) -> dict:
+def _curate_file(path: Path, *, work: Path, settings: CurationSettings) -> dict[str, Any]:
     "The result of a video, made or read; 'error' where it cannot be used."
     part = None
     try:
@@ -564,58 +592,65 @@ class Provenance:
         checked(Text, self.author, name="the author")
 
 
+Caption = Callable[[np.ndarray], str]  # From a picture (H, W, 3) uint8 to what is seen
+
+
+def _twin(rows: dict[str, Clip], hashes: str, label: str, key: str) -> str | None:
+    "The id of a clip of another film that shows the same; None where there is none."
+    for row in rows.values():
+        alike = row.phash and row.label == label and f"-{key}-" not in row.id
+        if alike and hash_distance(hashes, row.phash) <= SAME:
+            return row.id
+    return None
+
+
+def _row_of(name: str, clip: TakenClip, path: Path, text: str, hashes: str, origin: Provenance) -> Clip:
+    "The row of a clip; `InputError` where it cannot become one."
+    row = Clip(
+        file_name=f"{name}.mp4",
+        id=name,
+        source=f"{printable(path.name)}, {clip['start']:g} to {clip['end']:g} s",
+        licence=origin.licence,
+        author=origin.author,
+        motion=clip["facts"]["label"],
+        motion_by="measured",
+        content=origin.content,
+        prompt=text,
+        truth="",
+        split=origin.split,
+        trained_backbone=False,
+        phash=hashes,
+        **clip["facts"],
+    )
+    check_row(row)
+    return row
+
+
 def _take_in(
-    folder: Path, found: dict, path: Path, rows: dict, origin: Provenance, caption: Callable
+    folder: Path, found: dict[str, Any], path: Path, rows: dict[str, Clip], origin: Provenance, caption: Caption
 ) -> tuple[int, int]:
     "Move the clips of one video into the collection; numbers of new clips and of those that were there."
     added = kept = 0
+    key = found["key"][:8]
     name = split_free(re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40] or "clip")
     for number, clip in enumerate(found["clips"]):
-        tail, facts, reason = f"-{found['key'][:8]}-{number:03}", clip["facts"], None
+        tail = f"-{key}-{number:03}"
         if any(row_id.endswith(tail) for row_id in rows):
             kept += 1
             continue  # also under another name
         source, target = f".curator/{found['key']}/{clip['file']}", f"clips/{name}{tail}.mp4"
         there = next((place for place in (source, target) if os.path.lexists(folder / place)), None)
-        if there is None:
-            reason = "taken out of the collection before"
-        else:
+        reason = "taken out of the collection before"
+        if there is not None:
             file = file_inside(folder, there, "clip")
             hashes = frame_hashes(file)
-            twin = next(
-                (
-                    row.id
-                    for row in rows.values()
-                    if row.phash
-                    and row.label == facts["label"]
-                    and f"-{found['key'][:8]}-" not in row.id
-                    and hash_distance(hashes, row.phash) <= SAME
-                ),
-                None,
-            )
-            if twin is not None:
-                reason = f"duplicate of {twin}"
+            twin = _twin(rows, hashes, clip["facts"]["label"], key)
+            reason = None if twin is None else f"duplicate of {twin}"
         if reason is not None:
             found["rejected"].append(dict(start=clip["start"], end=clip["end"], reason=reason))
             continue
         text = caption(next(stream_frames(file, max_side=576))[1]).strip() or "a video"
-        row = Clip(
-            file_name=f"{name}{tail}.mp4",
-            id=f"{name}{tail}",
-            source=f"{printable(path.name)}, {clip['start']:g} to {clip['end']:g} s",
-            licence=origin.licence,
-            author=origin.author,
-            motion=facts["label"],
-            motion_by="measured",
-            content=origin.content,
-            prompt=text,
-            truth="",
-            split=origin.split,
-            trained_backbone=False,
-            phash=hashes,
-            **facts,
-        )
-        check_row(row)
+        row = _row_of(f"{name}{tail}", clip, path, text, hashes, origin)
         (folder / "clips").mkdir(parents=True, exist_ok=True)
         if there == source:
             file.replace(folder / target)
@@ -632,61 +667,77 @@ def _remove_left(work: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
+class Counts(TypedDict):
+    "What became of footage."
+
+    added: int  # Clips
+    kept: int  # Clips that were there
+    rejected: int  # Windows
+    failed: list[str]  # Sentences about videos that could not be used
+
+
 def add_videos(
     folder: str | Path,  # Collection, made or added to
-    videos: list,  # Files, and folders that are searched
+    videos: Sequence[str | Path],  # Files, and folders that are searched
     *,
     origin: Provenance,  # Licence, author, content
-    caption: Callable,  # From a picture (H, W, 3) to what is seen, such as `load_captioner` gives
+    caption: Caption,  # What describes a picture, such as `load_captioner` gives
     settings: CurationSettings = CurationSettings(),  # How footage becomes clips
     workers: int = 2,  # Processes at a time; 0 works in this one
-    progress: Callable | None = None,  # Called as progress('curating', done, total, {}) after each video
-) -> dict:  # Numbers 'added', 'kept', 'rejected'; 'failed': sentences about videos that could not be used
+    # Called as progress('curating', done, total, {}) after each video
+    progress: Callable[[str, int, int, dict[str, Any]], None] | None = None,
+) -> Counts:
     "Turn footage into clips of a collection, going on where an earlier run was stopped."
     folder, videos = Path(folder), list_videos(videos, without=folder)
     check_distinct([folder / name for name in ("clips/metadata.jsonl", "curation.jsonl")], videos)
     _remove_left(path_inside(folder, ".curator", "folder"))
-    rows, report, counts = (
-        {row.id: row for row in read_rows(folder, "clips")},
-        TaskStore(folder / "curation.jsonl", key="video"),
-        dict(added=0, kept=0, rejected=0, failed=[]),
-    )
+    rows = {row.id: row for row in read_rows(folder, "clips")}
+    report = TaskStore(folder / "curation.jsonl", key="video")
     report.read()  # something else of this name is told of before any work
-
-    def save():
-        write_rows(folder, "clips", [rows[name] for name in sorted(rows)])
-
+    counts = Counts(added=0, kept=0, rejected=0, failed=[])
+    work = partial(_curate_file, work=folder / ".curator", settings=settings)
     try:
-        for done, (path, found) in enumerate(
-            in_processes(partial(_curate_file, work=folder / ".curator", settings=settings), videos, workers=workers), 1
-        ):
-            found = found or dict(
-                error=(
-                    f"{path.name}: the process that read this video died; it may be damaged, or there is too little "
-                    "memory"
-                )
-            )
-            if "error" not in found:
-                try:
-                    added, kept = _take_in(folder, found, path, rows, origin, caption)
-                except InputError as error:
-                    found = dict(error=str(error))
-                else:
-                    counts.update(
-                        added=counts["added"] + added,
-                        kept=counts["kept"] + kept,
-                        rejected=counts["rejected"] + len(found["rejected"]),
-                    )
-            if "error" in found:
-                counts["failed"].append(found["error"])
+        for done, (path, found) in enumerate(in_processes(work, videos, workers=workers), 1):
+            found = _counted_in(counts, folder, path, found, rows, origin, caption)
             told = {name: found[name] for name in ("seconds", "rejected") if name in found}
             told |= dict(error=printable(found["error"])) if "error" in found else {}
             report.add(printable(path.name), told)
             if progress is not None:
                 progress("curating", done, len(videos), {})
             if done % 20 == 0:
-                save()
+                _save(folder, rows)
     finally:
-        save()
+        _save(folder, rows)
         report.compact()
     return counts
+
+
+def _save(folder: Path, rows: dict[str, Clip]) -> None:
+    write_rows(folder, "clips", [rows[name] for name in sorted(rows)])
+
+
+def _counted_in(
+    counts: Counts,
+    folder: Path,
+    path: Path,
+    found: dict[str, Any] | None,
+    rows: dict[str, Clip],
+    origin: Provenance,
+    caption: Caption,
+) -> dict[str, Any]:
+    "Take in what a video gave, and count it; what is to be told of the video."
+    if found is None:
+        died = "the process that read this video died; it may be damaged, or there is too little memory"
+        found = dict(error=f"{path.name}: {died}")
+    if "error" not in found:
+        try:
+            added, kept = _take_in(folder, found, path, rows, origin, caption)
+        except InputError as error:
+            found = dict(error=str(error))
+        else:
+            counts["added"] += added
+            counts["kept"] += kept
+            counts["rejected"] += len(found["rejected"])
+    if "error" in found:
+        counts["failed"].append(found["error"])
+    return found

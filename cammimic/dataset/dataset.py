@@ -22,10 +22,12 @@ __all__ = [
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -118,7 +120,7 @@ class PlannedClip:
     roll: float = 0.0  # Turn clockwise, degrees
     zoom: float = 1.0  # Focal length at the end over that at first
     heading: float = 0.0  # Where the middle looks in a panorama, degrees
-    row: tuple = ()  # Source, of `read_sources`, as sorted items
+    row: tuple[tuple[str, Any], ...] = ()  # Source, of `read_sources`, as sorted items
 
     @property
     def num_frames(self) -> int:
@@ -162,40 +164,22 @@ class PlannedClip:
         self,
     ) -> float:  # Least number of the photograph's pixels along an edge of a frame, over the frame's own
         "How far a photograph carries."
-        views, (height, width), aspect = (
-            self.views(),
-            source_picture(dict(self.row)["path"]).shape[:2],
-            SIZE[0] / SIZE[1],
-        )
+        views = self.views()
+        height, width = source_picture(dict(self.row)["path"]).shape[:2]
+        aspect = SIZE[0] / SIZE[1]
         corners = np.array([[-1, -1 / aspect, 1], [1, -1 / aspect, 1], [1, 1 / aspect, 1], [-1, 1 / aspect, 1]]).T
         seen = np.linalg.inv(views) @ corners
-        edges = (
-            np.linalg.norm(np.diff(seen[:, :2, [0, 1, 2, 3, 0]] / seen[:, 2:, [0, 1, 2, 3, 0]], axis=2), axis=1)
-            * views_window((width, height), views, aspect=aspect)[2]
-            / 2
-        )
+        around = seen[:, :2, [0, 1, 2, 3, 0]] / seen[:, 2:, [0, 1, 2, 3, 0]]
+        scale = views_window((width, height), views, aspect=aspect)[2]
+        edges = np.linalg.norm(np.diff(around, axis=2), axis=1) * scale / 2
         return float((edges / np.array([SIZE[0], SIZE[1]] * 2)).min())
 
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #96a133a0
 def _planned(generator: np.random.Generator, axis: str, side: int, speed: int, kind: str) -> PlannedClip:
     "A clip without its source."
-    amount, sign = float(generator.uniform(*_AMOUNTS[axis][speed])), 1 - 2 * side
+    amount = float(generator.uniform(*_AMOUNTS[axis][speed]))
     length = float(generator.uniform(*((3.2, 4.0), (2.0, 2.5))[speed]))
-    turns = (
-        dict(yaw=sign * amount)
-        if axis == "pan"
-        else dict(pitch=sign * amount)
-        if axis == "tilt"
-        else dict(roll=sign * amount)
-        if axis == "roll"
-        else dict(zoom=float(np.exp(sign * amount)))
-        if axis == "zoom"
-        else dict(
-            yaw=sign * amount * _MIXTURE[speed][0],
-            zoom=float(np.exp((1, -1)[side] * _MIXTURE[speed][1] * (2 - amount))),
-        )
-    )
     motion = f"{axis} {_AXES[axis][side]}".strip()
     name = "-".join([*motion.split(), *(["ab"[side]] if axis == "combined" else []), SPEEDS[speed], kind])
     return PlannedClip(
@@ -205,19 +189,27 @@ def _planned(generator: np.random.Generator, axis: str, side: int, speed: int, k
         ("steady", "ease")[(side + speed + (kind == "photo")) % 2],
         round(round(length * FPS) / FPS, 4),
         heading=float(generator.uniform(0, 360)),
-        **turns,
+        **_turns(axis, side, speed, amount),
     )
 
 
-def _photographs(sources: Path) -> list:
+def _turns(axis: str, side: int, speed: int, amount: float) -> dict[str, float]:
+    "How far the camera turns and zooms."
+    sign = 1 - 2 * side
+    if axis == "zoom":
+        return dict(zoom=float(np.exp(sign * amount)))
+    if axis == "combined":
+        yaw, zoom = _MIXTURE[speed]
+        return dict(yaw=sign * amount * yaw, zoom=float(np.exp(sign * zoom * (2 - amount))))
+    return {dict(pan="yaw", tilt="pitch", roll="roll")[axis]: sign * amount}
+
+
+def _photographs(sources: Path) -> list[dict[str, Any]]:
     "Photographs large enough for release 0, as rows of `read_sources`."
     known = {row["file"]: row for row in read_sources(sources)}
     large = sorted((sources / "large").glob("*.jpg"))
-    rows = [
-        dict(known[path.name], path=path)
-        for path in large
-        if path.name in known and clutter(source_picture(path)) > 0.02
-    ]
+    textured = [path for path in large if path.name in known and clutter(source_picture(path)) > 0.02]
+    rows = [dict(known[path.name], path=path) for path in textured]
     if not rows:
         raise InputError(f"{sources} holds no large photographs; give the folder nbs/sources of the repository")
     return rows
@@ -227,31 +219,26 @@ def release_plan(
     sources: str | Path,  # Folder of SOURCES.tsv
     *,
     seed: int = 0,  # Draws amounts, lengths and pictures
-) -> list:  # `PlannedClip`s
+) -> list[PlannedClip]:
     "The forty rendered clips."
-    sources, generator, plan = Path(sources), np.random.default_rng([seed, 43]), []
-    photos, panoramas = (
-        _photographs(sources),
-        [
-            row
-            for row in read_sources(sources)
-            if row["kind"] == "panorama" and source_picture(row["path"]).shape[1] >= 1000
-        ],
-    )
+    sources = Path(sources)
+    generator = np.random.default_rng([seed, 43])
+    panoramas = [row for row in read_sources(sources) if row["kind"] == "panorama"]
+    wide = [row for row in panoramas if source_picture(row["path"]).shape[1] >= 1000]
+    kinds = dict(photo=_photographs(sources), panorama=wide)
     uses = Counter()
-    for kind, rows in (("photo", photos), ("panorama", panoramas)):
-        for axis in _AXES:
-            for side in (0, 1):
-                for speed in (0, 1):
-                    clip = _planned(generator, axis, side, speed, kind)
-                    # the least used first
-                    order = sorted(generator.permutation(len(rows)), key=lambda k: uses[rows[k]["file"]])
-                    candidates = [replace(clip, row=tuple(sorted(rows[k].items()))) for k in order]
-                    chosen = next((c for c in candidates if kind == "panorama" or c.sharpness() >= 1), None)
-                    if chosen is None:
-                        raise InputError(f"no photograph of {sources / 'large'} is large enough for {clip.id}")
-                    uses[dict(chosen.row)["file"]] += 1
-                    plan.append(chosen)
+    plan = []
+    for kind, axis, side, speed in product(kinds, _AXES, (0, 1), (0, 1)):
+        rows = kinds[kind]
+        clip = _planned(generator, axis, side, speed, kind)
+        # the least used first
+        order = sorted(generator.permutation(len(rows)), key=lambda k, rows=rows: uses[rows[k]["file"]])
+        candidates = (replace(clip, row=tuple(sorted(rows[k].items()))) for k in order)
+        chosen = next((c for c in candidates if kind == "panorama" or c.sharpness() >= 1), None)
+        if chosen is None:
+            raise InputError(f"no photograph of {sources / 'large'} is large enough for {clip.id}")
+        uses[dict(chosen.row)["file"]] += 1
+        plan.append(chosen)
     return plan
 
 
@@ -282,9 +269,10 @@ def _build_clip(folder: Path, plan: PlannedClip) -> Clip:
     )
 
 
-def _real_clips(folder: Path, sources: Path, done: dict) -> list:
+def _real_clips(folder: Path, sources: Path, done: dict[str, Clip]) -> list[Clip]:
     "The free real clips, copied and measured."
-    rows, columns = [], ("file", "source", "licence", "author", "content", "caption")
+    rows = []
+    columns = ("file", "source", "licence", "author", "content", "caption")
     for row in read_csv(file_inside(sources, "real/SOURCES.tsv", "table"), delimiter="\t", required=columns):
         path = folder / "clips" / check_name(row["file"], "file name")
         if (kept := _kept(folder, done.get(path.stem))) is not None:
@@ -330,7 +318,7 @@ def _kept(folder: Path, row: Clip | None, plan: PlannedClip | None = None) -> Cl
 
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #a03f371f
-def _build_scenes(folder: Path, sources: Path, plan: list, *, count: int, seed: int) -> list:
+def _build_scenes(folder: Path, sources: Path, plan: Sequence[PlannedClip], *, count: int, seed: int) -> list[Scene]:
     "Photographs of their own, held-out ones first."
     taken = {dict(clip.row)["scene"] for clip in plan}
     rows = [
@@ -377,12 +365,9 @@ def combine(
     folder: str | Path,  # Folder of a collection
 ) -> Collection:  # With all combinations
     "Combine every clip with every scene."
-    clips, scenes = read_rows(folder, "clips"), read_rows(folder, "scenes")
-    write_rows(
-        folder,
-        "combinations",
-        [Combination(f"{clip.id}+{scene.id}", clip.id, scene.id) for clip in clips for scene in scenes],
-    )
+    pairs = product(read_rows(folder, "clips"), read_rows(folder, "scenes"))
+    rows = [Combination(f"{clip.id}+{scene.id}", clip.id, scene.id) for clip, scene in pairs]
+    write_rows(folder, "combinations", rows)
     return read_collection(folder)
 
 
@@ -393,49 +378,20 @@ def build_release(
     sources: str | Path = "nbs/sources",  # Folder of SOURCES.tsv, in a clone of the repository
     seed: int = 0,  # The same seed gives the same files
     workers: int = 2,  # Processes; 0 works in this one
-    plan: list | None = None,  # `PlannedClip`s; None: all of `release_plan`
+    plan: Sequence[PlannedClip] | None = None,  # None: all of `release_plan`
     num_scenes: int = 20,  # Scenes
-    progress: Callable | None = None,  # Called as progress('building', done, total, {}) after each clip
+    # Called as progress('building', done, total, {}) after each clip
+    progress: Callable[[str, int, int, dict[str, Any]], None] | None = None,
 ) -> Collection:  # What was built
     "Build release 0, going on where an earlier run was stopped."
-    folder, sources = Path(folder), Path(sources)
+    folder = Path(folder)
+    sources = Path(sources)
     plan = release_plan(sources, seed=seed) if plan is None else plan
     _claim(folder, seed)
     done = {row.id: row for row in read_rows(folder, "clips")}
-    rows = {clip.id: kept for clip in plan if (kept := _kept(folder, done.get(clip.id), clip)) is not None}
-    todo = [clip for clip in plan if clip.id not in rows]
-
-    def save():
-        write_rows(
-            folder,
-            "clips",
-            [
-                *[rows[clip.id] for clip in plan if clip.id in rows],
-                *[row for row in done.values() if row.id not in {clip.id for clip in plan}],
-            ],
-        )
-
-    try:
-        for number, (clip, row) in enumerate(
-            in_processes(partial(_build_clip, folder), todo, workers=workers), len(rows) + 1
-        ):
-            if row is None:
-                raise InputError(f"the process that rendered {clip.id} died; there may be too little memory")
-            rows[clip.id] = row
-            save()
-            if progress is not None:
-                progress("building", number, len(plan), {})
-    finally:
-        if rows:
-            save()
-    for kind, made in (
-        ("clips", [*[rows[clip.id] for clip in plan], *_real_clips(folder, sources, done)]),
-        ("scenes", _build_scenes(folder, sources, plan, count=num_scenes, seed=seed)),
-    ):
-        # what was added since stays
-        write_rows(
-            folder, kind, [*made, *[row for row in read_rows(folder, kind) if row.id not in {new.id for new in made}]]
-        )
+    rendered = _build_clips(folder, plan, done, workers, progress)
+    _add_rows(folder, "clips", [*rendered, *_real_clips(folder, sources, done)])
+    _add_rows(folder, "scenes", _build_scenes(folder, sources, plan, count=num_scenes, seed=seed))
     collection = combine(folder)
     write_card(
         collection,
@@ -446,6 +402,39 @@ def build_release(
         ),
     )
     return collection
+
+
+def _build_clips(
+    folder: Path, plan: Sequence[PlannedClip], done: dict[str, Clip], workers: int, progress: Callable | None
+) -> list[Clip]:
+    "Rows of the planned clips; what is not done is rendered, and its row is written as soon as it is there."
+    rows = {clip.id: kept for clip in plan if (kept := _kept(folder, done.get(clip.id), clip)) is not None}
+    todo = [clip for clip in plan if clip.id not in rows]
+    planned = {clip.id for clip in plan}
+    others = [row for row in done.values() if row.id not in planned]
+
+    def save():
+        write_rows(folder, "clips", [*[rows[clip.id] for clip in plan if clip.id in rows], *others])
+
+    try:
+        built = in_processes(partial(_build_clip, folder), todo, workers=workers)
+        for number, (clip, row) in enumerate(built, len(rows) + 1):
+            if row is None:
+                raise InputError(f"the process that rendered {clip.id} died; there may be too little memory")
+            rows[clip.id] = row
+            save()
+            if progress is not None:
+                progress("building", number, len(plan), {})
+    finally:
+        if rows:
+            save()
+    return [rows[clip.id] for clip in plan]
+
+
+def _add_rows(folder: Path, kind: str, made: Sequence[Clip | Scene]) -> None:
+    "Write rows of one kind; what a user has added since stays, behind them."
+    names = {row.id for row in made}
+    write_rows(folder, kind, [*made, *[row for row in read_rows(folder, kind) if row.id not in names]])
 
 
 class _Marker(BaseModel):
@@ -459,7 +448,8 @@ def _claim(folder: Path, seed: int) -> None:
     "Mark a folder as built with a seed; refuse one that holds anything else."
     for kind in ("clips", "scenes", "combinations"):
         path_inside(folder, kind, "folder")
-    marker, found = folder / ".release.json", None
+    marker = folder / ".release.json"
+    found = None
     try:
         if marker.is_symlink() or marker.exists():
             found = checked(_Marker, read_json(file_inside(folder, marker.name)), name=marker.name).seed
@@ -475,20 +465,22 @@ def _claim(folder: Path, seed: int) -> None:
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #9d544087
 def label_confusion(
-    clips: list,  # `Clip`s
+    clips: Sequence[Clip],  # Their motion is the truth
     # Counts (rows: true class, columns: label), names of the rows, names of the columns
-) -> tuple[np.ndarray, list, list]:
+) -> tuple[np.ndarray, list[str], list[str]]:
     "How often each class got each label."
-    counted = [(pixel_class(clip.motion), clip.label) for clip in clips if pixel_class(clip.motion) is not None]
-    rows, columns = ([name for name in LABELS if any(pair[k] == name for pair in counted)] for k in (0, 1))
-    found = Counter(counted)
+    found = Counter((pixel_class(clip.motion), clip.label) for clip in clips if pixel_class(clip.motion) is not None)
+    classes = {true for true, _ in found}
+    labels = {label for _, label in found}
+    rows = [name for name in LABELS if name in classes]
+    columns = [name for name in LABELS if name in labels]
     return np.array([[found[row, column] for column in columns] for row in rows]), rows, columns
 
 
 def plot_confusion(
-    clips: list,  # `Clip`s
-    axes: object,  # matplotlib Axes
-) -> object:  # The axes
+    clips: Sequence[Clip],  # Their motion is the truth
+    axes: Any,  # matplotlib Axes
+) -> Any:  # The axes
     "The confusion matrix of the labels."
     counts, rows, columns = label_confusion(clips)
     axes.imshow(counts, cmap="Blues")
@@ -516,29 +508,15 @@ def _plain(name: str) -> str:
     return check_name(plain or "scene")
 
 
-def make_scenes(
-    folder: str | Path,  # Collection to add to
-    prompts: list,  # What is to be seen, one scene each
-    *,
-    model: str | Path,  # Hub id or folder of a text-to-image pipeline of diffusers
-    licence: str,  # Of the pictures, as the model's licence allows
-    size: tuple = (576, 320),  # (width, height) in pixels, multiples of eight
-    seed: int = 0,  # Of the first picture
-    steps: int | None = None,  # Denoising steps; None is the pipeline's default
-    device: str = "cpu",  # Where to compute
-    progress: Callable | None = None,  # Called as progress('painting', done, total, {}) after each scene
-) -> list:  # The new `Scene`s
-    "Paint scenes and add them to a collection."
-    folder, prompts = Path(folder), [prompt.strip() for prompt in prompts if prompt.strip()]
-    if not prompts:
-        raise InputError("there is no prompt")
-    for prompt in prompts:
-        checked(Text, prompt, name="a prompt")
-    origin = Provenance(licence, author="a model", content="synthetic")
+def _check_painting(size: tuple[int, int]) -> None:
+    "Refuse what cannot be painted."
     if min(size) < 8 or any(side % 8 for side in size):
         raise InputError(f"the sides of a scene must be multiples of 8, got {size[0]}x{size[1]}")
     check_limit("frame", size[0] * size[1], f"a scene of {size[0]}x{size[1]}")
-    import torch
+
+
+def _load_painter(model: str | Path, device: str) -> Any:
+    "A text-to-image pipeline of diffusers."
     from diffusers import AutoPipelineForText2Image
 
     try:
@@ -549,52 +527,86 @@ def make_scenes(
             "hub has it"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    rows, name, added = (
-        {row.id: row for row in read_rows(folder, "scenes")},
-        _plain(Path(str(model)).name),
-        [],
-    )
+    return pipeline
+
+
+def _paint(pipeline: Any, prompt: str, size: tuple[int, int], seed: int, steps: int | None) -> np.ndarray:
+    "One picture (H, W, 3) uint8."
+    import torch
+
+    options = {} if steps is None else dict(num_inference_steps=steps)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    image = pipeline(prompt, width=size[0], height=size[1], generator=generator, output_type="np", **options).images[0]
+    return (np.nan_to_num(image) * 255 + 0.5).astype(np.uint8)
+
+
+def make_scenes(
+    folder: str | Path,  # Collection to add to
+    prompts: Sequence[str],  # What is to be seen, one scene each
+    *,
+    model: str | Path,  # Hub id or folder of a text-to-image pipeline of diffusers
+    licence: str,  # Of the pictures, as the model's licence allows
+    size: tuple[int, int] = (576, 320),  # (width, height) in pixels, multiples of eight
+    seed: int = 0,  # Of the first picture
+    steps: int | None = None,  # Denoising steps; None is the pipeline's default
+    device: str = "cpu",  # Where to compute
+    # Called as progress('painting', done, total, {}) after each scene
+    progress: Callable[[str, int, int, dict[str, Any]], None] | None = None,
+) -> list[Scene]:  # The new ones
+    "Paint scenes and add them to a collection."
+    folder = Path(folder)
+    prompts = [prompt.strip() for prompt in prompts if prompt.strip()]
+    if not prompts:
+        raise InputError("there is no prompt")
+    for prompt in prompts:
+        checked(Text, prompt, name="a prompt")
+    origin = Provenance(licence, author="a model", content="synthetic")
+    _check_painting(size)
+    pipeline = _load_painter(model, device)
+    name = _plain(Path(str(model)).name)
+    rows = {row.id: row for row in read_rows(folder, "scenes")}
+    added = []
     for number, prompt in enumerate(prompts):
         scene = f"{name}-{seed + number:05}"
         source = f"{model}, seed {seed + number}" + ("" if steps is None else f", {steps} steps")
-        if scene in rows and (rows[scene].prompt, rows[scene].source, rows[scene].width, rows[scene].height) != (
-            prompt,
-            source,
-            *size,
-        ):
+        if scene not in rows:
+            image = _paint(pipeline, prompt, size, seed + number, steps)
+            path = write_image(folder / "scenes" / f"{scene}.png", image)
+            rows[scene] = _painted_row(path, scene, source, prompt, image, origin)
+            added.append(rows[scene])
+            write_rows(folder, "scenes", list(rows.values()))
+        elif _asked_for(rows[scene]) != (prompt, source, *size):
             raise InputError(
                 f"{folder} has a scene {quoted(scene)} of another prompt, model, size or number of steps; "
                 "choose another --seed"
             )
-        if scene not in rows:
-            options = dict(
-                width=size[0],
-                height=size[1],
-                generator=torch.Generator("cpu").manual_seed(seed + number),
-                output_type="np",
-                **({} if steps is None else dict(num_inference_steps=steps)),
-            )
-            image = (np.nan_to_num(pipeline(prompt, **options).images[0]) * 255 + 0.5).astype(np.uint8)
-            path = write_image(folder / "scenes" / f"{scene}.png", image)
-            rows[scene] = Scene(
-                path.name,
-                scene,
-                file_digest(path),
-                source,
-                origin.licence,
-                origin.author,
-                origin.content,
-                complexity_of(image),
-                prompt,
-                *size,
-                origin.split,
-                False,
-            )
-            added.append(rows[scene])
-            write_rows(folder, "scenes", list(rows.values()))
         if progress is not None:
             progress("painting", number + 1, len(prompts), {})
     return added
+
+
+def _asked_for(row: Scene) -> tuple[str, str, int, int]:
+    "What a painted scene was asked to be."
+    return row.prompt, row.source, row.width, row.height
+
+
+def _painted_row(path: Path, name: str, source: str, prompt: str, image: np.ndarray, origin: Provenance) -> Scene:
+    "The row of a painted scene."
+    return Scene(
+        file_name=path.name,
+        id=name,
+        sha256=file_digest(path),
+        source=source,
+        licence=origin.licence,
+        author=origin.author,
+        content=origin.content,
+        complexity=complexity_of(image),
+        prompt=prompt,
+        width=image.shape[1],
+        height=image.shape[0],
+        split=origin.split,
+        trained_backbone=False,
+    )
 
 
 # %% ../../nbs/4_dataset/04_dataset.ipynb #29af4645
@@ -686,7 +698,7 @@ def _tell(collection: Collection, as_json: bool) -> None:
 @json_option
 def _add(
     folder: str,
-    videos: tuple,
+    videos: tuple[str, ...],
     *,
     licence: str,
     author: str,
@@ -699,10 +711,8 @@ def _add(
     as_json: bool,
 ) -> int:
     "Cut VIDEOs (files or folders) into clips of DIR whose motion is sure; nothing of the originals is changed."
-    settings, origin = (
-        CurationSettings(length=length, keep_doubtful=keep_doubtful),
-        Provenance(licence, author=author, content=content),
-    )
+    settings = CurationSettings(length=length, keep_doubtful=keep_doubtful)
+    origin = Provenance(licence, author=author, content=content)
     counts = add_videos(
         folder,
         list(videos),

@@ -41,6 +41,7 @@ __all__ = [
     "measured_facts",
     "clip_facts",
     "check_collection",
+    "Statistics",
     "statistics",
     "plot_statistics",
     "write_card",
@@ -51,11 +52,11 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import cv2
 import numpy as np
@@ -84,23 +85,20 @@ from cammimic.parallel import in_processes
 # %% ../../nbs/4_dataset/01_records.ipynb #cfd94c21
 HUMAN_MOTIONS = ("dolly in", "dolly out", "dolly zoom", "truck left", "truck right", "orbit", "handheld")
 MOTIONS = tuple(label for label in LABELS if label != "unreliable") + HUMAN_MOTIONS
-SPEEDS, CONTENTS, COMPLEXITIES = (
-    ("slow", "fast"),
-    ("film", "vlog", "documentary", "animation", "synthetic"),
-    ("sparse", "cluttered"),
-)
-SPLITS, DECIDERS = ("train", "dev", "test"), ("truth", "measured", "annotators")
+SPEEDS = ("slow", "fast")
+CONTENTS = ("film", "vlog", "documentary", "animation", "synthetic")
+COMPLEXITIES = ("sparse", "cluttered")
+SPLITS = ("train", "dev", "test")
+DECIDERS = ("truth", "measured", "annotators")
 
 
 def pixel_class(
     motion: str,  # One of `MOTIONS`, or 'unreliable'
 ) -> str | None:  # One of `LABELS`; None where pixels cannot tell
     "What a motion looks like without parallax."
-    return (
-        motion.replace("dolly", "zoom").replace("truck", "pan")
-        if motion not in ("dolly zoom", "orbit", "handheld", "unreliable")
-        else None
-    )
+    if motion in ("dolly zoom", "orbit", "handheld", "unreliable"):
+        return None
+    return motion.replace("dolly", "zoom").replace("truck", "pan")
 
 
 def agree(
@@ -285,9 +283,11 @@ def _table(folder: Path, kind: str) -> bytes:
 
 def _read_lines(folder: Path, kind: str) -> Iterator[tuple[int, Any, list[str]]]:
     "Line number, row (None: unreadable) and faults of each line."
-    content, row_type = _table(folder, kind), _ROWS[kind][0]
+    content = _table(folder, kind)
+    row_type = _ROWS[kind][0]
     # other line ends may stand inside a text
-    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content.strip() else (), 1):
+    lines = content.removesuffix(b"\n").split(b"\n") if content.strip() else []
+    for number, line in enumerate(lines, 1):
         try:
             row = read_json(line, name="this")
         except InputError as error:
@@ -303,11 +303,11 @@ class Collection:
     "What a folder holds."
 
     folder: Path  # The folder
-    clips: list  # `Clip`s
-    scenes: list  # `Scene`s
-    combinations: list  # `Combination`s
+    clips: list[Clip]
+    scenes: list[Scene]
+    combinations: list[Combination]
 
-    def triples(self) -> list:  # (combination, clip, scene)
+    def triples(self) -> list[tuple[Combination, Clip, Scene]]:
         "Combinations with the rows they name."
         clips, scenes = ({row.id: row for row in rows} for rows in (self.clips, self.scenes))
         return [(c, clips[c.clip], scenes[c.scene]) for c in self.combinations]
@@ -316,7 +316,7 @@ class Collection:
 def read_rows(
     folder: str | Path,  # Folder of a collection
     kind: str,  # clips, scenes or combinations
-) -> list:  # `Clip`s, `Scene`s or `Combination`s; none where there are none yet
+) -> list[Any]:  # `Clip`s, `Scene`s or `Combination`s; none where there are none yet
     "Read the rows of one kind; `InputError` names the first line that is wrong."
     rows = []
     for number, row, faults in _read_lines(Path(folder), kind):
@@ -367,7 +367,7 @@ def check_row(
 def write_rows(
     folder: str | Path,  # Folder of a collection
     kind: str,  # clips, scenes or combinations
-    rows: list,  # All rows of that kind
+    rows: Sequence[Clip | Scene | Combination],  # All rows of that kind
 ) -> Path:  # The file
     "Write the rows of one kind, all or none; `InputError` where one is wrong or two have the same id."
     for row in rows:
@@ -424,7 +424,7 @@ def complexity_of(
 def measured_facts(
     frames: np.ndarray,  # Evenly spaced frames (F, H, W, 3) uint8 RGB
     times: np.ndarray,  # Seconds, shape (F,)
-) -> dict:  # The measured columns of a `Clip`, speed and complexity among them
+) -> dict[str, Any]:  # The measured columns of a `Clip`, speed and complexity among them
     "What a clip shows, by itself."
     motion = measure_clip(frames)
     path = motion.path(times)
@@ -449,7 +449,7 @@ def clip_facts(
     *,
     measure: bool = True,  # With the motion
     # What can be known of a clip from its file: the columns of `Clip` that are measured, its checksum, length and size
-) -> dict:
+) -> dict[str, Any]:
     "Read, measure and count a clip."
     video = read_video(path)
     known = dict(
@@ -473,22 +473,21 @@ def clip_facts(
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #28295144
-def _check_rows(folder: Path) -> tuple[dict, list]:
+def _check_rows(folder: Path) -> tuple[dict[str, list[Any]], list[str]]:
     "Well-formed rows by kind, and faults."
     found, faults = {}, []
     for kind, (_, name) in _ROWS.items():
         try:
             lines = list(_read_lines(folder, kind))
         except InputError as error:
-            lines, faults = [], [*faults, str(error)]
+            lines = []
+            faults = [*faults, str(error)]
         faults += [f"{name}, line {number}: {fault}" for number, _, wrong in lines for fault in wrong]
         found[kind] = [row for _, row, _ in lines if row is not None]
         for what in ("id", "file_name") if kind != "combinations" else ("id",):
-            faults += [
-                f"{name}: {count} rows have the {what} {value!r}"
-                for value, count in Counter(getattr(row, what) for row in found[kind]).items()
-                if count > 1
-            ]
+            counts = Counter(getattr(row, what) for row in found[kind])
+            twice = {value: count for value, count in counts.items() if count > 1}
+            faults += [f"{name}: {count} rows have the {what} {value!r}" for value, count in twice.items()]
     for kind, name in (("clips", "clip"), ("scenes", "scene")):
         known = {row.id for row in found[kind]}
         faults += [
@@ -503,28 +502,14 @@ def _check_rows(folder: Path) -> tuple[dict, list]:
 _SLACK = dict(pan=1.0, tilt=1.0, zoom=0.02, roll=0.7)
 
 
-def _check_clip(folder: Path, clip: Clip, measure: bool) -> list:
+def _check_clip(folder: Path, clip: Clip, measure: bool) -> list[str]:
     "What is wrong with a clip's files."
     where = f"clips/{clip.file_name}"
     if fault := _check_file(folder, clip):
         return [fault]
     try:
-        facts, faults = clip_facts(file_of(folder, clip), measure=measure), []
-        faults += [
-            f"{name} is {facts[name]:g}, not {getattr(clip, name):g}"
-            for name in ("num_frames", "width", "height", "duration", "fps")
-            if abs(facts[name] - getattr(clip, name)) > (0.01 * facts[name] if name in ("duration", "fps") else 0)
-        ]
-        if measure and facts["label"] != clip.label:
-            faults.append(f"the label is {clip.label!r} by its row, and {facts['label']!r} as measured")
-        if measure and clip.returns and not facts["returns"]:
-            faults.append("the camera comes back by its row, and does not as measured")
-        if measure:
-            faults += [
-                f"{name} is {getattr(clip, name):g} by its row, and {facts[name]:g} as measured"
-                for name, slack in _SLACK.items()
-                if abs(facts[name] - getattr(clip, name)) > slack * max(1, abs(facts[name]) / 20)
-            ]
+        facts = clip_facts(file_of(folder, clip), measure=measure)
+        faults = [*_wrong_counts(clip, facts), *(_wrong_motion(clip, facts) if measure else ())]
         if not agree(clip.motion, clip.label) and not (clip.motion_by == "annotators" and clip.label == "combined"):
             faults.append(f"the motion is {clip.motion!r}, the label {clip.label!r}")
         if clip.truth:
@@ -532,6 +517,25 @@ def _check_clip(folder: Path, clip: Clip, measure: bool) -> list:
     except Exception as error:
         return [f"{where}: {error}"]
     return [f"{where}: {fault}" for fault in faults]
+
+
+def _wrong_counts(clip: Clip, facts: dict[str, Any]) -> Iterator[str]:
+    "What the length and size of the file contradict."
+    for name in ("num_frames", "width", "height", "duration", "fps"):
+        slack = 0.01 * facts[name] if name in ("duration", "fps") else 0
+        if abs(facts[name] - getattr(clip, name)) > slack:
+            yield f"{name} is {facts[name]:g}, not {getattr(clip, name):g}"
+
+
+def _wrong_motion(clip: Clip, facts: dict[str, Any]) -> Iterator[str]:
+    "What the motion as measured contradicts."
+    if facts["label"] != clip.label:
+        yield f"the label is {clip.label!r} by its row, and {facts['label']!r} as measured"
+    if clip.returns and not facts["returns"]:
+        yield "the camera comes back by its row, and does not as measured"
+    for name, slack in _SLACK.items():
+        if abs(facts[name] - getattr(clip, name)) > slack * max(1, abs(facts[name]) / 20):
+            yield f"{name} is {getattr(clip, name):g} by its row, and {facts[name]:g} as measured"
 
 
 def _check_truth(path: CameraPath, clip: Clip) -> Iterator[str]:
@@ -563,7 +567,7 @@ def _check_file(folder: Path, row: Clip | Scene) -> str | None:
     return None if same else f"{path.relative_to(folder)} is not the file of its row: the checksum differs"
 
 
-def _check_scene(folder: Path, scene: Scene) -> list:
+def _check_scene(folder: Path, scene: Scene) -> list[str]:
     "What is wrong with a scene's file."
     if fault := _check_file(folder, scene):
         return [fault]
@@ -571,11 +575,9 @@ def _check_scene(folder: Path, scene: Scene) -> list:
         size = read_image(file_of(folder, scene)).shape[1::-1]
     except Exception as error:
         return [f"scenes/{scene.file_name}: {error}"]
-    return (
-        []
-        if size == (scene.width, scene.height)
-        else [f"scenes/{scene.file_name}: its size is {size[0]}x{size[1]}, not {scene.width}x{scene.height}"]
-    )
+    if size == (scene.width, scene.height):
+        return []
+    return [f"scenes/{scene.file_name}: its size is {size[0]}x{size[1]}, not {scene.width}x{scene.height}"]
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #970ad359
@@ -584,8 +586,9 @@ def check_collection(
     *,
     measure: bool = True,  # Measure every clip anew
     workers: int = 0,  # Processes; 0 works in this one
-    progress: Callable | None = None,  # Called as progress('checking', done, total, {}) after each clip
-) -> list:  # What is wrong, in sentences; empty where nothing is
+    # Called as progress('checking', done, total, {}) after each clip
+    progress: Callable[[str, int, int, dict[str, Any]], None] | None = None,
+) -> list[str]:  # What is wrong, in sentences; empty where nothing is
     "Whether a collection is what it says."
     folder = Path(folder)
     if not folder.is_dir():
@@ -593,9 +596,8 @@ def check_collection(
     found, faults = _check_rows(folder)
     if not faults and not any((folder / name).exists() for _, name in _ROWS.values()):
         faults.append(f"{_ROWS['clips'][1]} is missing")
-    for done, (clip, wrong) in enumerate(
-        in_processes(partial(_check_clip, folder, measure=measure), found["clips"], workers=workers), 1
-    ):
+    checked_clips = in_processes(partial(_check_clip, folder, measure=measure), found["clips"], workers=workers)
+    for done, (clip, wrong) in enumerate(checked_clips, 1):
         faults += [f"clips/{clip.file_name}: the process that read it died"] if wrong is None else wrong
         if progress is not None:
             progress("checking", done, len(found["clips"]), {})
@@ -605,7 +607,7 @@ def check_collection(
     return [printable(fault) for fault in faults]
 
 
-def _strays(folder: Path, kind: str, rows: list) -> Iterator[str]:
+def _strays(folder: Path, kind: str, rows: list[Any]) -> Iterator[str]:
     "Files that no row names."
     named = {"metadata.jsonl"} | {name for row in rows for name in (row.file_name, getattr(row, "truth", "")) if name}
     try:
@@ -619,63 +621,76 @@ def _strays(folder: Path, kind: str, rows: list) -> Iterator[str]:
 
 
 # %% ../../nbs/4_dataset/01_records.ipynb #1c9ddd52
+class Statistics(TypedDict):
+    "How a collection is made up."
+
+    combinations: int
+    clips: int
+    scenes: int
+    seconds: float  # Of all clips
+    motions: dict[str, dict[str, int]]  # Clips by motion and speed
+    content: dict[str, int]  # Clips of each
+    complexity: dict[str, int]
+    reliability: dict[str, int]
+    split: dict[str, int]
+    licences: dict[str, int]  # Clips and scenes of each
+    scene_complexity: dict[str, int]
+
+
+def _count(rows: Sequence[Any], name: str) -> dict[str, int]:
+    "How many rows have each value of a column."
+    return dict(sorted(Counter(str(getattr(row, name)) for row in rows).items()))
+
+
 def statistics(
     collection: Collection,  # What is counted
-    # Numbers of clips, scenes and combinations, seconds, and clips by motion and speed, content, complexity, split,
-    # licence
-) -> dict:
+) -> Statistics:  # Motions in the order of `MOTIONS`, all else by name
     "How a collection is made up."
     clips = collection.clips
-
-    def count(name, rows=clips):
-        return dict(sorted(Counter(str(getattr(row, name)) for row in rows).items()))
-
-    return dict(
+    by_motion = Counter((clip.motion, clip.speed) for clip in clips)
+    motions = {}
+    for motion in MOTIONS:
+        counts = {speed: by_motion[motion, speed] for speed in SPEEDS if by_motion[motion, speed]}
+        motions |= {motion: counts} if counts else {}
+    return Statistics(
         combinations=len(collection.combinations),
         clips=len(clips),
         scenes=len(collection.scenes),
         seconds=round(sum(clip.duration for clip in clips), 1),
-        motions={
-            motion: {speed: n for speed in SPEEDS if (n := sum(c.motion == motion and c.speed == speed for c in clips))}
-            for motion in MOTIONS
-            if any(c.motion == motion for c in clips)
-        },
-        **{name: count(name) for name in ("content", "complexity", "reliability", "split")},
-        licences=count("licence", clips + collection.scenes),
-        scene_complexity=count("complexity", collection.scenes),
+        motions=motions,
+        content=_count(clips, "content"),
+        complexity=_count(clips, "complexity"),
+        reliability=_count(clips, "reliability"),
+        split=_count(clips, "split"),
+        licences=_count([*clips, *collection.scenes], "licence"),
+        scene_complexity=_count(collection.scenes, "complexity"),
     )
+
+
+def _largest_component(clip: Clip) -> float:
+    "How far a clip moves in the component that is largest: widths, root of the mean square over the picture."
+    tilt = abs(clip.tilt) * clip.height / clip.width / 100
+    return max(abs(clip.pan) / 100, tilt, 0.333 * abs(math.log(clip.zoom)), 0.333 * abs(math.radians(clip.roll)))
 
 
 def plot_statistics(
     collection: Collection,  # What is shown
-) -> object:  # matplotlib Figure
+) -> Any:  # matplotlib Figure
     "Clips by motion and speed, and how far each moves."
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    motions, bottom = statistics(collection)["motions"], np.zeros(0)
+    motions = statistics(collection)["motions"]
+    bottom = np.zeros(len(motions))
     for speed, colour in zip(SPEEDS, (PALETTE["reference"], PALETTE["result"]), strict=False):
         counts = np.array([by_speed.get(speed, 0) for by_speed in motions.values()])
-        left.barh(list(motions), counts, left=bottom if len(bottom) else 0, color=colour, label=speed)
-        bottom = counts if not len(bottom) else bottom + counts
+        left.barh(list(motions), counts, left=bottom, color=colour, label=speed)
+        bottom = bottom + counts
         chosen = [clip for clip in collection.clips if clip.speed == speed]
-        right.plot(
-            [clip.duration for clip in chosen],
-            [
-                max(
-                    abs(clip.pan) / 100,
-                    abs(clip.tilt) * clip.height / clip.width / 100,
-                    0.333 * abs(math.log(clip.zoom)),
-                    0.333 * abs(math.radians(clip.roll)),
-                )
-                for clip in chosen
-            ],
-            "o",
-            color=colour,
-            label=speed,
-            markersize=4,
-        )
+        seconds = [clip.duration for clip in chosen]
+        moved = [_largest_component(clip) for clip in chosen]
+        right.plot(seconds, moved, "o", color=colour, label=speed, markersize=4)
     left.invert_yaxis()
     left.set_xlabel("clips")
     left.legend(fontsize=8)
@@ -702,13 +717,13 @@ def _licence_words(licences: dict[str, int]) -> list[str]:
     return [told] if licences else []
 
 
-def _config_lines(numbers: dict) -> list[str]:
+def _config_lines(numbers: Statistics) -> list[str]:
     "The tables that have rows, for the head of a card: each by a name, so that none is mixed with another."
     lines = [f"- config_name: {kind}\n  data_files: {name}" for kind, (_, name) in _ROWS.items() if numbers[kind]]
     return ["configs:", f"{lines[0]}\n  default: true", *lines[1:]] if lines else []
 
 
-def _loading(folder: str, numbers: dict) -> list[str]:
+def _loading(folder: str, numbers: Statistics) -> list[str]:
     "How to load what there is: tables by their names, and videos and pictures by the folders they lie in."
     lines = [f'{kind} = load_dataset(FOLDER, "{kind}", split="train")' for kind in _ROWS if numbers[kind]]
     for kind, name, builder in (("clips", "videos", "videofolder"), ("scenes", "pictures", "imagefolder")):

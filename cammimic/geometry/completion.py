@@ -15,6 +15,7 @@ __all__ = [
     "move_pieces",
     "move_seams",
     "seam_correction",
+    "soften_border",
     "complete",
     "extended",
 ]
@@ -60,6 +61,11 @@ def _at(array: np.ndarray, rows: np.ndarray, columns: np.ndarray, offsets: np.nd
         np.clip(rows + offsets[..., 1], 0, height - 1),
         np.clip(columns + offsets[..., 0], 0, width - 1),
     ]
+
+
+def _same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    "Whether offsets (..., 2) are the same."
+    return (first[..., 0] == second[..., 0]) & (first[..., 1] == second[..., 1])
 
 
 # %% ../../nbs/1_geometry/15_completion.ipynb #bc061279
@@ -364,8 +370,8 @@ def _seam_costs(
             squares = (ours**2).sum(2)[:, :, None] + (theirs**2).sum(2)[:, None]
             squares -= 2 * ours @ theirs.transpose(0, 2, 1)
             total = total + np.sqrt(np.clip(squares, 0, weights.most**2))
-        differ = (offsets[a][:, :, None] != offsets[b][:, None]).any(3)
-        result[k : k + 2048] = total + weights.change * differ
+        same = _same(offsets[a][:, :, None], offsets[b][:, None])
+        result[k : k + 2048] = total + weights.change * ~same
     return result
 
 
@@ -472,9 +478,11 @@ def move_seams(
     for turn in range(2 * rounds):
         seam = np.zeros(known.shape, bool)
         for axis in (0, 1):
-            differ = (np.diff(result, axis=axis) != 0).any(2)
-            seam[tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))] |= differ
-            seam[tuple(slice(-1) if a == axis else slice(None) for a in (0, 1))] |= differ
+            first = tuple(slice(-1) if a == axis else slice(None) for a in (0, 1))
+            second = tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))
+            differ = ~_same(result[first], result[second])
+            seam[first] |= differ
+            seam[second] |= differ
         places = np.argwhere(seam & ~known)
         places = places[places.sum(1) % 2 == turn % 2]
         if len(places):
@@ -501,7 +509,7 @@ def _best_of_neighbours(features: np.ndarray, known: np.ndarray, offsets: np.nda
             cost = ((_at(features, *n.T, ours) - _at(features, *n.T, other)) ** 2).sum(1)
             seen = _allowed(known, *places.T, other) & (other != 0).any(1)
             here = ((_at(features, *places.T, ours) - _at(features, *places.T, other)) ** 2).sum(1)
-            total += np.where((ours == other).all(1), 0, np.minimum(cost + seen * here, 1.2) + 0.02)
+            total += np.where(_same(ours, other), 0, np.minimum(cost + seen * here, 1.2) + 0.02)
         costs.append(total)
     return np.stack(candidates)[np.argmin(costs, 0), np.arange(len(places))]
 
@@ -547,15 +555,15 @@ def _jumps(image: np.ndarray, known: np.ndarray, offsets: np.ndarray, axis: int)
         total = total + whole[..., None] * (ends[1] - ends[0])
         count = count + whole[..., None]
     wanted = total / np.maximum(count, 1)
-    seam = (offsets[first] != offsets[second]).any(2)[..., None]
+    seam = ~_same(offsets[first], offsets[second])[..., None]
     return np.where(seam, wanted - (now[second] - now[first]), 0)
 
 
 def _roughness(grey: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     "Standard deviation of grey around each pixel, the smallest of several windows none of which crosses a seam."
     seam = np.zeros(grey.shape, np.uint8)
-    seam[:, 1:] |= (np.diff(offsets, axis=1) != 0).any(2)
-    seam[1:] |= (np.diff(offsets, axis=0) != 0).any(2)
+    seam[:, 1:] |= ~_same(offsets[:, 1:], offsets[:, :-1])
+    seam[1:] |= ~_same(offsets[1:], offsets[:-1])
     spread = np.sqrt(np.maximum(cv2.blur(grey**2, (9, 9)) - cv2.blur(grey, (9, 9)) ** 2, 0))
     spread[cv2.dilate(seam, np.ones((11, 11), np.uint8)) > 0] = 1e3
     return cv2.erode(spread, np.ones((17, 17), np.uint8))
@@ -563,6 +571,7 @@ def _roughness(grey: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/1_geometry/15_completion.ipynb #a17585f0
 _FADES = 0.08  # Sides of the image over which a correction fades where nothing holds it
+_SOFT = 0.01  # Sides over which a jump fades where edges do not meet, and at the border of what is known
 
 
 # %% ../../nbs/1_geometry/15_completion.ipynb #1581d9fc
@@ -575,20 +584,26 @@ def seam_correction(
     meet."""
     values = image.astype(np.float32)
     rough = _roughness(copied(values, offsets).mean(2), offsets)
-    divergence = np.zeros_like(values)
+    meeting, ending = np.zeros_like(values), np.zeros_like(values)
     for axis in (0, 1):
         first = tuple(slice(-1) if a == axis else slice(None) for a in (0, 1))
         second = tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))
         jump = _jumps(values, known, offsets, axis)
         largest = (30 + 50 * np.exp(-(rough[first] + rough[second]) / 6))[..., None]
-        jump = jump * np.clip(2 - 2 * np.abs(jump).max(2, keepdims=True) / largest, 0, 1)
-        divergence[first] -= jump
-        divergence[second] += jump
-    correction = np.zeros_like(values)
-    pull = np.float32(1 / (_FADES * max(known.shape)) ** 2)
+        blended = jump * np.clip(2 - 2 * np.abs(jump).max(2, keepdims=True) / largest, 0, 1)
+        for divergence, part in ((meeting, blended), (ending, jump - blended)):
+            divergence[first] -= part
+            divergence[second] += part
+    free = (~known).astype(np.float32)[..., None]
+    return _spread_out(meeting, free, _FADES) + _spread_out(ending, free, _SOFT)
+
+
+def _spread_out(divergence: np.ndarray, free: np.ndarray, reach: float) -> np.ndarray:
+    "Solution of the screened Poisson equation, which fades over `reach` sides of the image."
+    pull, solution = np.float32(1 / (reach * max(free.shape)) ** 2), np.zeros_like(divergence)
     for _ in range(5):
-        correction = _v_cycle(correction, divergence, (~known).astype(np.float32)[..., None], pull)
-    return correction
+        solution = _v_cycle(solution, divergence, free, pull)
+    return solution
 
 
 # %% ../../nbs/1_geometry/15_completion.ipynb #c311c2ec
@@ -628,17 +643,49 @@ def _v_cycle(values: np.ndarray, wanted: np.ndarray, free: np.ndarray, pull: flo
     return smoothed(values, 3)
 
 
+# %% ../../nbs/1_geometry/15_completion.ipynb #b3e81f60
+def soften_border(
+    image: np.ndarray,  # Shape (H, W, 3) uint8
+    known: np.ndarray,  # True where it is known, shape (H, W)
+    filled: np.ndarray,  # The image with its unknown area filled, shape (H, W, 3) uint8
+    offsets: np.ndarray,  # (dx, dy) of each pixel, or of each square of `scale` pixels, shape (h, w, 2)
+    *,
+    scale: int = 1,  # Pixels to a side of such a square; the offsets are in them
+) -> np.ndarray:  # Shape (H, W, 3) uint8; what is known stays
+    "Let what jumps at the border of the known area fade into the unknown one."
+    reach = _SOFT * max(known.shape)
+    distance, rim_rows, rim_columns = rim_points(known)
+    rows, columns = np.nonzero((distance > 0) & (distance <= 4 * reach))
+    ours, at_rim = (
+        scale * offsets[rows // scale, columns // scale],
+        (rim_rows[rows, columns], rim_columns[rows, columns]),
+    )
+    both = _allowed(known, *at_rim, ours) & _allowed(known, rows, columns, ours)
+    rows, columns, ours, at_rim = rows[both], columns[both], ours[both], tuple(side[both] for side in at_rim)
+    corrected = filled[rows, columns].astype(np.float32) - _at(image, rows, columns, ours)
+    lacking = np.zeros((*known.shape, 4), np.float32)
+    lacking[rows, columns, :3] = image[at_rim].astype(np.float32) - _at(image, *at_rim, ours) - corrected
+    lacking[rows, columns, 3] = 1
+    side = 2 * int(reach / 4) + 1
+    lacking = cv2.boxFilter(lacking, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)[rows, columns]
+    fading = np.exp((1 - distance[rows, columns]) / max(reach, 1))[:, None]
+    result = filled.copy()
+    softened = filled[rows, columns] + fading * lacking[:, :3] / np.maximum(lacking[:, 3:], 1)
+    result[rows, columns] = np.clip(softened, 0, 255).round()
+    return result
+
+
 # %% ../../nbs/1_geometry/15_completion.ipynb #17843ab1
 def _halved(image: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Image and mask of half the size; a pixel is known where all of it was."
-    height, width = known.shape
-    padding = ((0, height % 2), (0, width % 2))
-    inside = np.pad(known, padding, mode="edge")
-    values = np.pad(image, (*padding, (0, 0)), mode="edge").astype(np.float32) * inside[..., None]
-    shape = (inside.shape[0] // 2, 2, inside.shape[1] // 2, 2)
-    share = inside.reshape(shape).sum((1, 3))
-    means = values.reshape(*shape, 3).sum((1, 3)) / np.maximum(share, 1)[..., None]
-    return means.round().astype(np.uint8), share == 4
+    rest = known.shape[0] % 2, known.shape[1] % 2
+    inside = cv2.copyMakeBorder(known.astype(np.uint8), 0, rest[0], 0, rest[1], cv2.BORDER_REPLICATE)
+    values = cv2.copyMakeBorder(image, 0, rest[0], 0, rest[1], cv2.BORDER_REPLICATE)
+    values = cv2.copyTo(values, inside).astype(np.float32)
+    half = inside.shape[1] // 2, inside.shape[0] // 2
+    share = cv2.resize(inside.astype(np.float32), half, interpolation=cv2.INTER_AREA)
+    means = cv2.resize(values, half, interpolation=cv2.INTER_AREA) / np.maximum(share, 0.25)[..., None]
+    return means.round().astype(np.uint8), share == 1
 
 
 # %% ../../nbs/1_geometry/15_completion.ipynb #e73246d4
@@ -670,7 +717,8 @@ def complete(
         offsets = move_pieces(*levels[number], offsets)
         offsets = move_seams(*levels[number], offsets, rounds=2)
     correction = seam_correction(*levels[number], offsets)
-    return _carried_up(image, known, offsets, correction, 2**number)
+    filled = _carried_up(image, known, offsets, correction, 2**number)
+    return soften_border(image, known, filled, offsets, scale=2**number)
 
 
 # %% ../../nbs/1_geometry/15_completion.ipynb #cb589276
@@ -731,7 +779,7 @@ def _joint_bilinear(
         for right in (0, 1):
             y, x = np.clip(top + down, 0, len(values) - 1), np.clip(left + right, 0, values.shape[1] - 1)
             share = np.abs(1 - down - (rows - top)) * np.abs(1 - right - (columns - left))
-            share = (share + 1e-3) * (offsets[y, x] == ours).all(1)
+            share = (share + 1e-3) * _same(offsets[y, x], ours)
             total += share[:, None] * values[y, x]
             weight += share
     return total / weight[:, None]
@@ -743,6 +791,7 @@ def extended(
     margins: tuple[int, int, int, int],  # Pixels to be added at the left, top, right and bottom
     *,
     guide: np.ndarray | None = None,  # What the whole canvas should look like from afar, shape (h, w, 3) uint8
+    weights: Weights = _WEIGHTS,  # What a choice of offsets costs
 ) -> np.ndarray:  # The canvas, shape (top + H + bottom, left + W + right, 3) uint8
     "An image continued beyond its borders."
     left, top, right, bottom = margins
@@ -754,4 +803,4 @@ def extended(
     canvas[top : top + height, left : left + width] = image
     known = np.zeros(canvas.shape[:2], bool)
     known[top : top + height, left : left + width] = True
-    return complete(canvas, known, guide=guide)
+    return complete(canvas, known, guide=guide, weights=weights)

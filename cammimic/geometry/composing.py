@@ -33,7 +33,7 @@ from cammimic.core import InputError, printable
 from cammimic.geometry.homography import inverted, warp_picture
 from cammimic.geometry.path import CameraPath, to_pixels
 from cammimic.geometry.video import VideoInfo, centre_crop_box, standard_rate
-from cammimic.geometry.weak_video import fit_window, iterate_weak_video
+from cammimic.geometry.weak_video import CanvasGuide, fit_window, iterate_weak_video
 
 
 # %% ../../nbs/1_geometry/18_composing.ipynb #4de90d09
@@ -143,7 +143,8 @@ def _trust(shape: tuple[int, int]) -> np.ndarray:
 
 
 # %% ../../nbs/1_geometry/18_composing.ipynb #72e503fe
-NEW_AREAS = ("model", "complete")
+NEW_AREAS = ("model", "guided", "complete")
+_GUIDED = 0.5  # What the model's colours count in a guided completion
 
 
 def compose_video(
@@ -164,7 +165,10 @@ def compose_video(
     # Of `average_along`, where all that is shown moves with the camera: not in a moving scene or around a subject; 0
     # leaves the model's flicker
     frames_averaged: float = 2.0,
-    new_area: str = "model",  # What stands where the picture is not known: 'model', or 'complete' for no model at all
+    # What stands where the picture is not known: 'model', its frames; 'guided', the picture continued from itself as
+    # those frames look from afar; 'complete', continued without them
+    new_area: str = "model",
+    guide_weight: float = _GUIDED,  # What their colours count in 'guided', as `Weights.guide`
 ) -> Iterator[np.ndarray]:  # Frames (height, width, 3) uint8, one by one
     "The picture where it is known, the model or what continues the picture elsewhere."
     if new_area not in NEW_AREAS:
@@ -174,24 +178,32 @@ def compose_video(
     small = frames.shape[2], frames.shape[1]
     size = tuple(int(s) for s in size or composed_size(image.shape[-2:-4:-1], small, window=window))
     fine = fine or path
-    border = "complete" if new_area == "complete" else "replicate"
-    given = dict(subject=subject, border=border, anchor=anchor_time(path, anchor), window=window)
+    if new_area == "guided" and (image.ndim == 4 or subject is not None):
+        raise InputError("a guided new area needs a picture of which all moves; take 'model' or 'complete'")
+    given = dict(subject=subject, anchor=anchor_time(path, anchor), window=window)
 
-    def known_at(size):
-        return iterate_weak_video(image, fine, own=own, size=size, **given)
+    def known_at(size, **how):
+        return iterate_weak_video(image, fine, own=own, size=size, **given, **how)
 
-    # where the picture is larger than the result, as sharp as a frame of a real camera
-    finer = max(1, min(3, centre_crop_box(image.shape[-2:-4:-1], size[0] / size[1])[2] // size[0]))
-    large = known_at(size) if finer == 1 else _averaged_down(known_at((size[0] * finer, size[1] * finer)), size)
+    def sharp(**how):  # where the picture is larger than the result, as sharp as a frame of a real camera
+        finer = max(1, min(3, centre_crop_box(image.shape[-2:-4:-1], size[0] / size[1])[2] // size[0]))
+        if finer == 1:
+            return known_at(size, **how)
+        return _averaged_down(known_at((size[0] * finer, size[1] * finer), **how), size)
+
     if new_area == "complete":
-        return (frame for frame, _ in large)
+        return (frame for frame, _ in sharp(border="complete"))
     nearest = np.abs(fine.times[:, None] - path.times).argmin(axis=0)
     scene = image if image.ndim == 3 else image[nearest]
     still = own and own.resample(times=own.times[nearest])
-    weak = list(iterate_weak_video(scene, path, own=still, size=small, **given))
+    weak = list(iterate_weak_video(scene, path, own=still, size=small, border="replicate", **given))
     averaged = frames_averaged if image.ndim == 3 and subject is None else 0
-    model = carried_frames(_matched(frames, weak, path, averaged), path, fine)
-    return _composed_frames(model, large, max(1.0, band * size[0]))
+    matched = _matched(frames, weak, path, averaged)
+    if new_area == "guided":
+        guide = CanvasGuide(np.clip(matched, 0, 255).round().astype(np.uint8), path, guide_weight)
+        return (frame for frame, _ in sharp(border="complete", guide=guide))
+    model = carried_frames(matched, path, fine)
+    return _composed_frames(model, sharp(border="replicate"), max(1.0, band * size[0]))
 
 
 def anchor_time(

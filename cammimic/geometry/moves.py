@@ -7,15 +7,15 @@ __all__ = [
     "MOTION_WORDS",
     "MOTION_FOV",
     "WORDS_RATE",
+    "named_curve",
     "shares_of",
     "MotionTerm",
     "parse_term",
+    "check_duration",
     "motion_from_words",
     "check_subject",
     "MotionChange",
     "usual_rate",
-    "words_duration",
-    "read_motion",
 ]
 
 # %% ../../nbs/1_geometry/17_moves.ipynb #c5b5ef65
@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +33,51 @@ from cammimic.core import InputError, check_limit, quoted
 from cammimic.geometry.homography import inverted
 from cammimic.geometry.path import CameraPath, matrix_exp, matrix_log
 from cammimic.geometry.render import EASINGS, camera_rotation, path_of_views, view_homography
-from cammimic.geometry.video import probe_video, standard_rate
-from cammimic.geometry.weak_video import is_video
-
+from cammimic.geometry.video import standard_rate
 
 # %% ../../nbs/1_geometry/17_moves.ipynb #aeb44dce
+_BEZIER = re.compile(r"cubic-bezier\(([0-9., -]{1,80})\)")
+
+
+def named_curve(
+    name: str,  # One of `EASINGS`, or cubic-bezier(x1,y1,x2,y2) as in CSS
+) -> Callable:  # From shares of the time to shares of the way
+    "A curve by its name."
+    if name in EASINGS:
+        return EASINGS[name]
+    found = _BEZIER.fullmatch(name)
+    if found is None:
+        raise InputError(
+            f"unknown curve {quoted(name)}; choose from {', '.join(EASINGS)}, or write cubic-bezier(x1,y1,x2,y2)"
+        )
+    try:
+        numbers = [float(number) for number in found[1].split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not all(0 <= number <= 1 for number in numbers):
+        raise InputError(f"{quoted(name)} needs four numbers from 0 to 1, such as cubic-bezier(0.4,0,0.2,1)")
+    return partial(_bezier, points=tuple(numbers))
+
+
+def _bezier(times: np.ndarray, *, points: tuple[float, float, float, float]) -> np.ndarray:
+    "A cubic Bezier curve from (0, 0) to (1, 1), its parameter found by bisection."
+    x1, y1, x2, y2 = points
+    low, high = np.zeros_like(times, np.float64), np.ones_like(times, np.float64)
+    for _ in range(50):
+        middle = (low + high) / 2
+        reached = 3 * (1 - middle) ** 2 * middle * x1 + 3 * (1 - middle) * middle**2 * x2 + middle**3
+        low, high = np.where(reached < times, middle, low), np.where(reached < times, high, middle)
+    return 3 * (1 - high) ** 2 * high * y1 + 3 * (1 - high) * high**2 * y2 + high**3
+
+
 def shares_of(
-    # One of `EASINGS`, a function of the share of the time, or the shares themselves, shape (F,)
+    # Name as `named_curve` takes it, a function of the share of the time, or the shares themselves, shape (F,)
     curve: str | Callable | np.ndarray,
     times: np.ndarray,  # Shares of the time, shape (F,), in [0, 1]
 ) -> np.ndarray:  # Shares of the way, shape (F,), in [0, 1]
     "How far a motion has come."
     if isinstance(curve, str):
-        if curve not in EASINGS:
-            raise InputError(f"unknown curve {curve!r}; choose from {', '.join(EASINGS)}")
-        curve = EASINGS[curve]
+        curve = named_curve(curve)
     shares = np.asarray(curve(times) if callable(curve) else curve, np.float64)
     if shares.shape != times.shape:
         raise InputError(f"the curve has {shares.size} values for {times.size} frames")
@@ -165,9 +196,13 @@ MOTION_WORDS = {
     "dolly-zoom-out": ("zoom", -1, 1.3),
 }
 MOTION_FOV = 50.0  # Horizontal field of view that motions in words are filmed with, in degrees
+_NUMBER, _CURVE = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", r"(?:\s+(?P<curve>[a-z-]+(?:\([0-9., -]*\))?))?"
 _TERM = re.compile(
-    r"(?P<name>[a-z-]+)(?:\s+(?P<amount>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?P<unit>%|deg|x)?)?(?:\s+(?P<curve>[a-z-]+))?"
+    rf"(?P<name>[a-z-]+)(?:\s+(?P<amount>{_NUMBER})(?P<unit>%|deg|x)?)?"
+    rf"(?:\s+at\s+(?P<across>{_NUMBER})%?,\s?(?P<down>{_NUMBER})%?)?{_CURVE}"
 )
+_CROP = rf"((?:(?:{_NUMBER})%?,\s?){{3}}(?:{_NUMBER})%?)"
+_CROPS = re.compile(rf"from\s+{_CROP}\s+to\s+{_CROP}{_CURVE}")
 _MOST = dict(yaw=60, pitch=50, zoom=8, roll=170, hand=10)  # Degrees, ratio, degrees, % of the width
 
 
@@ -175,26 +210,33 @@ _MOST = dict(yaw=60, pitch=50, zoom=8, roll=170, hand=10)  # Degrees, ratio, deg
 class MotionTerm:
     "One motion of a phrase."
 
-    axis: str | None  # yaw, pitch, zoom, roll, hand; None stands still
+    axis: str | None  # yaw, pitch, zoom, roll, hand; 'at', a zoom at a place; 'crop'; None stands still
     amount: float  # Degrees, logarithm of the ratio, degrees, % of the width
-    curve: str  # One of `EASINGS`
+    curve: str  # As `named_curve` takes it
+    aim: tuple[float, float] = (0.0, 0.0)  # Place of the frame that a zoom leaves where it is, normalised
+    # Middle and share of the width of the crops that 'crop' begins and ends with
+    crops: tuple[tuple[float, float, float], ...] = ()
 
 
 def parse_term(
-    words: str,  # NAME [AMOUNT] [CURVE]
+    words: str,  # NAME [AMOUNT] [at X%,Y%] [CURVE], or from X%,Y%,W%,H% to X%,Y%,W%,H% [CURVE]
     *,
     aspect: float,  # Width over height
 ) -> MotionTerm:  # What it means
     "A motion in words, understood."
+    if words.strip().lower().startswith("from "):
+        return _crops_term(words, aspect)
     found = _TERM.fullmatch(words.strip().lower())
     if found is None or found["name"] not in MOTION_WORDS:
         raise InputError(
-            f'unknown motion {quoted(words.strip())}; write NAME [AMOUNT] [CURVE], such as "zoom-in 1.3 ease"; names: '
+            f'unknown motion {quoted(words.strip())}; write NAME [AMOUNT] [CURVE], such as "zoom-in 1.3 ease" or '
+            '"zoom-in 1.3 at 70%,40%"; names: '
             f"{', '.join(MOTION_WORDS)}"
         )
     curve = found["curve"] or "linear"
-    if curve not in EASINGS:
-        raise InputError(f"unknown curve {quoted(curve)} in {quoted(words.strip())}; choose from {', '.join(EASINGS)}")
+    named_curve(curve)
+    if found["across"] and (MOTION_WORDS[found["name"]] or ("",))[0] != "zoom":
+        raise InputError(f"{quoted(words.strip())} has a place to aim at, and only a zoom can: leave the place out")
     if MOTION_WORDS[found["name"]] is None:
         return MotionTerm(None, 0.0, curve)
     axis, sign, usual = MOTION_WORDS[found["name"]]
@@ -214,7 +256,45 @@ def parse_term(
             f"{quoted(words.strip())} is more than a picture can show: at most {_MOST[axis]}"
             + dict(zoom="", hand="%").get(axis, " degrees")
         )
-    return MotionTerm(axis, sign * float(np.log(amount) if axis == "zoom" else amount), curve)
+    amount = sign * float(np.log(amount) if axis == "zoom" else amount)
+    if not found["across"]:
+        return MotionTerm(axis, amount, curve)
+    shares = [float(found[name]) / 100 for name in ("across", "down")]
+    if max(shares) > 1:
+        raise InputError(f"{quoted(words.strip())} aims beyond the picture: its places go from 0% to 100%")
+    return MotionTerm("at", amount, curve, aim=_place(*shares, aspect))
+
+
+def _place(across: float, down: float, aspect: float) -> tuple[float, float]:
+    "A place of the picture, in shares of its width and height, in normalised coordinates."
+    return 2 * across - 1, (2 * down - 1) / aspect
+
+
+def _crops_term(words: str, aspect: float) -> MotionTerm:
+    "A motion from one crop of the picture to another, one of which is the whole."
+    found = _CROPS.fullmatch(words.strip().lower())
+    if found is None:
+        raise InputError(
+            f"{quoted(words.strip())} is no motion between two crops: write left, top, width and height in % of the "
+            "picture, such as from 0,0,100,100 to 40,20,50,50 ease"
+        )
+    named_curve(found["curve"] or "linear")
+    crops = []
+    for text in (found[1], found[2]):
+        left, top, width, height = (float(number.strip(" %")) / 100 for number in text.split(","))
+        side = max(width, height)
+        if not (side >= 1 / _MOST["zoom"] and left + width <= 1.0001 and top + height <= 1.0001):
+            raise InputError(
+                f"the crop {text} must lie in the picture and be at least {100 / _MOST['zoom']:g}% of it wide or high"
+            )
+        middle = (min(max(at, side / 2), 1 - side / 2) for at in (left + width / 2, top + height / 2))
+        crops.append((*_place(*middle, aspect), side))
+    if max(side for *_, side in crops) < 0.999:
+        raise InputError(
+            f"{quoted(words.strip())} begins and ends with a part of the picture: one crop must be all of it, "
+            "0,0,100,100"
+        )
+    return MotionTerm("crop", 0.0, found["curve"] or "linear", crops=tuple(crops))
 
 
 # %% ../../nbs/1_geometry/17_moves.ipynb #ffaa05ac
@@ -233,7 +313,9 @@ def _shake(times: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return shake - shake[0]
 
 
-def _check_duration(duration: float) -> None:
+def check_duration(
+    duration: float,  # Seconds
+) -> None:
     "Refuse what is no time."
     if not (np.isfinite(duration) and duration > 0):
         raise InputError(f"the duration must be positive, got {duration}")
@@ -251,7 +333,7 @@ def _camera(steps: list[list[MotionTerm]], times: np.ndarray, *, duration: float
                 degrees = np.degrees(2 * np.tan(np.radians(MOTION_FOV) / 2) * term.amount / 100)
                 for axis, share in dict(yaw=1.0, pitch=1.0, roll=0.6).items():
                     camera[axis] += share * degrees * _shake(way * duration / len(steps), generator)
-            elif term.axis:
+            elif term.axis in camera:
                 camera[term.axis] += term.amount * shares_of(term.curve, way)
     return camera
 
@@ -266,25 +348,57 @@ def motion_from_words(
 ) -> CameraPath:  # The path of a camera that turns and zooms so
     "A motion without a clip."
     check_limit("words", len(words), "the motion in words")
-    _check_duration(duration)
+    check_duration(duration)
     if num_frames < 2:
         raise InputError(f"a camera path needs at least 2 frames, got {num_frames}")
     check_limit("frames", num_frames, "the motion in words")
     steps = [
         [parse_term(term, aspect=aspect) for term in step.split("+")] for step in re.split(r"\bthen\b", words.lower())
     ]
+    if len(steps) * len(steps[0]) > 1 and any(term.crops for step in steps for term in step):
+        raise InputError(f"{quoted(words)} joins crops with another motion: from ... to ... stands alone")
     # asked for few frames, it is looked at in more: a wide turn is no leap
     for count in sorted({num_frames, max(num_frames, 50)}, reverse=True):
         camera = _camera(steps, np.linspace(0, 1, count), duration=duration, seed=seed)
-        if np.abs(camera["zoom"]).max() > np.log(_MOST_ZOOM):
+        framed = _framed(steps, np.linspace(0, 1, count))
+        zooms = np.exp(np.abs(camera["zoom"])) * np.maximum(framed[:, 0, 0], 1 / framed[:, 0, 0])
+        if zooms.max() > _MOST_ZOOM:
             raise InputError(f"{quoted(words)} zooms by more than {_MOST_ZOOM:,} in all; take less")
-        path = CameraPath(path_of_views(_views(camera)), duration * np.linspace(0, 1, count), aspect)
+        path = CameraPath(path_of_views(framed @ _views(camera)), duration * np.linspace(0, 1, count), aspect)
         if count >= 50:
             path.check()
     return path
 
 
 _MOST_ZOOM = 1000  # Of a whole phrase
+
+
+def _framed(steps: list[list[MotionTerm]], times: np.ndarray) -> np.ndarray:
+    "What zooms at a place and crops make of the frame at shares of the time: scales and shifts, shape (F, 3, 3)."
+    result = np.tile(np.eye(3), (len(times), 1, 1))
+    for k, step in enumerate(steps):
+        for term in step:
+            way = shares_of(term.curve, (len(steps) * times - k).clip(0, 1))
+            if term.axis == "at":
+                result = _scaled(np.exp(term.amount * way), term.aim) @ result
+            elif term.axis == "crop":
+                ends = [_crop_view(*crop) for crop in term.crops]
+                change = matrix_log((ends[1] @ inverted(ends[0]))[None])
+                result = matrix_exp(way[:, None, None] * change) @ ends[0]
+    return result
+
+
+def _scaled(scales: np.ndarray, aim: tuple[float, float]) -> np.ndarray:
+    "Scales about a place, shape (F, 3, 3)."
+    matrices = np.tile(np.eye(3), (len(scales), 1, 1))
+    for axis, place in enumerate(aim):
+        matrices[:, axis, axis], matrices[:, axis, 2] = scales, place * (1 - scales)
+    return matrices
+
+
+def _crop_view(across: float, down: float, side: float) -> np.ndarray:
+    "From the picture to a frame that shows a crop of it."
+    return np.array([[1 / side, 0, -across / side], [0, 1 / side, -down / side], [0, 0, 1.0]])
 
 
 def _views(camera: dict[str, np.ndarray]) -> np.ndarray:
@@ -305,7 +419,7 @@ def _views(camera: dict[str, np.ndarray]) -> np.ndarray:
 
 # %% ../../nbs/1_geometry/17_moves.ipynb #aa00e002
 def check_subject(
-    motion: str | Path,  # As `read_motion` takes it
+    motion: str | Path,  # Words, or the name of a file
     subject: object | None,  # The mask of a subject; None where there is none
 ) -> None:
     "Refuse a dolly zoom without a subject: what should stay is not known."
@@ -323,7 +437,7 @@ class MotionChange:
 
     reverse: bool = False  # Play it backwards
     amplitude: float = 1.0  # Times as much
-    curve: str = "linear"  # One of `EASINGS`
+    curve: str = "linear"  # As `named_curve` takes it
     smooth: float = 0.0  # Seconds
     speed: float = 1.0  # Times as fast
     loop: bool = False  # And back again
@@ -357,43 +471,8 @@ _SLOWEST = 12  # Frames per second below which a saved path is a list of poses, 
 
 
 def usual_rate(
-    path: CameraPath,  # Of `read_motion`
+    path: CameraPath,  # Any motion
 ) -> Fraction:  # Frames per second
     "The rate that a motion without a clip is shown at: that of its frames, or 25 where they are few."
     own = (path.num_frames - 1) / path.duration
     return standard_rate(own) if own >= _SLOWEST else Fraction(WORDS_RATE)
-
-
-def words_duration(
-    motion: str | Path,  # As `read_motion` takes it
-    image: str | Path,  # Picture, or a moving scene
-    duration: float | None = None,  # Seconds, where they are given
-) -> float | None:  # Seconds for `read_motion`
-    "Words last as long as the scene that they move."
-    if duration is None and is_video(image) and not str(motion).lower().endswith(".json"):
-        return probe_video(image).duration
-    return duration
-
-
-def read_motion(
-    motion: str | Path,  # Words, or the name of a .json file of `CameraPath.save`
-    *,
-    num_frames: int | None = None,  # Frames; None: 25 a second for words, and its own for a file
-    aspect: float = 16 / 9,  # Width over height of the canvas
-    # Seconds that a video of it lasts, its last frame included; None: 2 for words, and its own for a file
-    duration: float | None = None,
-    seed: int = 0,  # Of a shaking hand
-) -> CameraPath:  # The motion at evenly spaced times
-    "A motion of a file or of words."
-    if duration is not None:
-        _check_duration(duration)
-    if not str(motion).lower().endswith(".json"):
-        duration = 2.0 if duration is None else duration
-        count = num_frames or max(2, round(WORDS_RATE * duration))
-        steps = (count - 1) / WORDS_RATE if num_frames is None else duration * (count - 1) / count
-        return motion_from_words(str(motion), num_frames=count, aspect=aspect, duration=steps, seed=seed)
-    path = CameraPath.load(motion).to_aspect(aspect)
-    path = path.resample(num_frames or path.num_frames)
-    if duration is None:
-        return path
-    return path.stretch(path.duration / duration * path.num_frames / (path.num_frames - 1))

@@ -119,7 +119,7 @@ class Verdict:
     "How far a measured motion can be trusted."
 
     level: str  # 'reliable', 'doubtful' or 'unusable'
-    reasons: tuple = ()  # Why it is not reliable, in words
+    reasons: tuple[str, ...] = ()  # Why it is not reliable, in words
     # Share of the textured picture that follows the camera motion, 0 to 1; None: not asked
     explained: float | None = None
     # Median standard deviation expected of a mapped point, % of the frame diagonal a pair
@@ -505,7 +505,7 @@ CURVES = dict(
 @patch
 def draw(
     self: CameraPath,
-    axes: object,  # Four matplotlib axes
+    axes: Any,  # Four matplotlib axes
     *,
     colour: str = PALETTE["reference"],  # Of the curves
     label: str | None = None,  # Name in a legend
@@ -527,7 +527,7 @@ def plot(
     others: dict[str, CameraPath] | None = None,  # Further paths by name, drawn beside this one
     *,
     label: str = "reference",  # Name of this path
-) -> object:  # matplotlib Figure with four panels
+) -> Any:  # matplotlib Figure with four panels
     "Pan, tilt, zoom and roll since the first frame, over time."
     from matplotlib.figure import Figure
 
@@ -694,7 +694,7 @@ def label(
 @patch
 def to_dict(
     self: CameraPath,
-) -> dict:  # Plain numbers and lists
+) -> dict[str, Any]:  # Plain numbers and lists
     "The path as JSON holds it."
     return dict(
         format="cammimic-path",
@@ -736,23 +736,59 @@ class _PathFile(BaseModel):
     verdict: _VerdictFile | None = None
 
 
+_Side = Annotated[int, Field(ge=1, le=2**17)]
+
+
+class _MeasuredFile(BaseModel):
+    "What of the JSON of `cammimic motion` is a path; the rest is passed over."
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    size: tuple[_Side, _Side]
+    times: Annotated[list[Annotated[float, Field(ge=-1e9, le=1e9)]], _Steps]
+    homographies: Annotated[list[tuple[_Row, _Row, _Row] | None], _Steps]
+    verdict: _VerdictFile | None = None
+
+
+def _as_verdict(found: _VerdictFile | None) -> Verdict | None:
+    "A verdict of a file."
+    if found is None:
+        return None
+    fields = found.model_dump()
+    return Verdict(**dict(fields, reasons=tuple(fields["reasons"]), notes=tuple(fields["notes"])))
+
+
+def _from_measured(values: dict[str, Any]) -> CameraPath:
+    "Path from what `cammimic motion --json` printed; pairs without a homography are filled."
+    found = checked(_MeasuredFile, values, name="this measured motion")
+    if found.homographies and not any(found.homographies):
+        raise InputError("this measured motion has no reliable pair of frames: take another part of the clip")
+    known = [None if rows is None else np.array(rows) for rows in found.homographies]
+    pairs = [PairEstimate(homography, reliable=homography is not None) for homography in known]
+    if any(homography is not None and homography[2, 2] == 0 for homography in known):
+        raise InputError("the homographies of a camera path must be finite, h33 not zero")
+    if len(found.times) != len(pairs) + 1:
+        raise InputError(f"{len(pairs)} homographies need {len(pairs) + 1} times, got {len(found.times)}")
+    if not (np.diff(found.times) > 0).all():
+        raise InputError("the times of a camera path must ascend")
+    return replace(CameraPath.from_pairs(pairs, found.times, found.size), verdict=_as_verdict(found.verdict)).check()
+
+
 @patch(cls_method=True)
 def from_dict(
     cls: CameraPath,
-    values: dict[str, Any],  # What `to_dict` gave, or what a file holds
+    values: dict[str, Any],  # What `to_dict` gave, what `cammimic motion --json` prints, or what a file holds
 ) -> CameraPath:  # The path
     "Path from its JSON form; `InputError` where it is none."
+    for name in ("times", "homographies", "reliable") if isinstance(values, dict) else ():
+        check_limit("frames", len(values[name]) if isinstance(values.get(name), list) else 0, "this camera path")
+    if isinstance(values, dict) and "format" not in values and {"size", "times", "homographies"} <= values.keys():
+        return _from_measured(values)
     if not isinstance(values, dict) or values.get("format") != "cammimic-path":
         raise InputError("this is not a camera path of cammimic")
     if values.get("version") != 1:
         raise InputError(f"this camera path has version {quoted(values.get('version'))}; this cammimic reads version 1")
-    for name in ("times", "homographies", "reliable"):
-        check_limit("frames", len(values[name]) if isinstance(values.get(name), list) else 0, "this camera path")
     found = checked(_PathFile, values, name="this camera path")
-    verdict = None
-    if found.verdict is not None:
-        fields = found.verdict.model_dump()
-        verdict = Verdict(**dict(fields, reasons=tuple(fields["reasons"]), notes=tuple(fields["notes"])))
+    verdict = _as_verdict(found.verdict)
     return cls(found.homographies, found.times, found.aspect, found.reliable, verdict).check()
 
 
@@ -770,7 +806,7 @@ def save(
 @patch(cls_method=True)
 def load(
     cls: CameraPath,
-    path: str | Path,  # JSON file written by `save`
+    path: str | Path,  # JSON file written by `save`, or by `cammimic motion --json`
 ) -> CameraPath:  # The path
     "Read a path; `InputError` names the file where it is none."
     values = read_json(path)

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/1_geometry/07_render.ipynb #ef2aea3e
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -191,7 +191,7 @@ def warp_normalised(
     *,
     size: tuple[int, int],  # Width and height of the result, in pixels
     # Part of the picture that normalised coordinates refer to: left, top, width, height; None is all of it
-    window: tuple | None = None,
+    window: tuple[float, float, float, float] | None = None,
     border: int = cv2.BORDER_CONSTANT,  # What lies outside the picture, as `warp_picture` takes it
 ) -> np.ndarray:  # Warped picture, shape (H, W, 3)
     "Warp a picture by a homography given in normalised coordinates."
@@ -203,11 +203,11 @@ def warp_normalised(
 
 # %% ../../nbs/1_geometry/07_render.ipynb #5086efee
 def views_window(
-    image_size: tuple,  # Width and height of the photograph, in pixels
+    image_size: tuple[int, int],  # Width and height of the photograph, in pixels
     views: np.ndarray,  # Homographies from the window to every frame, normalised, shape (F, 3, 3)
     *,
     aspect: float,  # Width over height of the clip
-) -> tuple:  # Left, top, width, height in pixels
+) -> tuple[float, float, float, float]:  # Left, top, width, height in pixels
     "Largest window of a photograph that lets every frame look inside it only."
     corners = np.array([[x, y / aspect, 1] for x in (-1, 1) for y in (-1, 1)]).T
     seen = inverted(views) @ corners
@@ -231,10 +231,8 @@ def render_views(
     window = views_window((image.shape[1], image.shape[0]), views, aspect=size[0] / size[1])
     large = (size[0] * supersample, size[1] * supersample)
     shrink = max(1, window[2] / large[0] / 2)  # plain subsampling would alias
-    image, window = (
-        cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA),
-        tuple(w / shrink for w in window),
-    )
+    image = cv2.resize(image, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+    window = tuple(w / shrink for w in window)
     return np.stack(
         [
             cv2.resize(warp_normalised(image, view, size=large, window=window), size, interpolation=cv2.INTER_AREA)
@@ -399,7 +397,7 @@ class MovingObject:
 
     texture: np.ndarray  # Picture it is cut from, shape (H, W, 3) uint8
     share: float  # Area of the ellipse over that of the frame, 0 to 1
-    centre: tuple = (0.0, 0.0)  # Where it is in the middle of the clip, normalised coordinates
+    centre: tuple[float, float] = (0.0, 0.0)  # Where it is in the middle of the clip, normalised coordinates
     speed: float = 0.03  # Half-widths of the frame it moves from frame to frame
     heading: float = 0.0  # Direction it moves in in the middle of the clip, degrees clockwise from right
     turn: float = 15.0  # Degrees the direction turns from frame to frame
@@ -419,7 +417,7 @@ class MovingObject:
 
 def paste_objects(
     frames: np.ndarray,  # Clip, shape (F, H, W, 3) uint8
-    objects: list,  # `MovingObject`s, later ones in front
+    objects: Sequence[MovingObject],  # Later ones in front
 ) -> tuple[np.ndarray, np.ndarray]:  # The clip with the objects, and True where one is seen, shape (F, H, W)
     "Put moving objects in front of a clip."
     frames, masks = frames.copy(), np.zeros(frames.shape[:3], bool)
@@ -457,21 +455,19 @@ def paste_objects(
 # %% ../../nbs/1_geometry/07_render.ipynb #95f0e026
 def random_objects(
     generator: np.random.Generator,  # Source of randomness
-    textures: list,  # Pictures to cut objects from
+    textures: Sequence[np.ndarray],  # Pictures to cut objects from, shape (H, W, 3) uint8
     share: float,  # Part of the frame all of them take together, 0 to 1
     *,
     count: int = 1,  # Number of objects
     # False: one sits in the middle, two beside it; True: anywhere, so that part of them may be outside
     anywhere: bool = False,
-) -> list:  # `MovingObject`s
+) -> list[MovingObject]:
     "Objects that take a share of the frame and move 4 to 14 pixels a pair at a width of 576."
     result = []
     for k in range(count if share else 0):
-        place = (
-            (generator.uniform(-0.75, 0.75), generator.uniform(-0.42, 0.42))
-            if anywhere
-            else ((0.0, 0.0) if count == 1 else ((k - 0.5) * 0.9, 0.0))
-        )
+        place = (0.0, 0.0) if count == 1 else ((k - 0.5) * 0.9, 0.0)
+        if anywhere:
+            place = generator.uniform(-0.75, 0.75), generator.uniform(-0.42, 0.42)
         result.append(
             MovingObject(
                 textures[generator.integers(len(textures))],
@@ -589,8 +585,8 @@ def _fill_along(rows: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/1_geometry/07_render.ipynb #079dbf90
 def layered_scene(
-    pictures: list,  # Pictures from far to near, shape (H, W, 3) uint8, all of one size
-    disparities: tuple,  # Disparity of each, pixels, ascending
+    pictures: Sequence[np.ndarray],  # Pictures from far to near, shape (H, W, 3) uint8, all of one size
+    disparities: Sequence[float],  # Disparity of each, pixels, ascending
     *,
     generator: np.random.Generator,  # Places and shapes of the near layers
 ) -> tuple[np.ndarray, np.ndarray]:  # Picture (H, W, 3) and disparity (H, W) for `render_truck`

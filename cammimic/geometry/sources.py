@@ -8,6 +8,7 @@ __all__ = ["read_sources", "source_picture"]
 # %% ../../nbs/1_geometry/20_sources.ipynb #6846fe71
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,20 +29,15 @@ def read_sources(
     folder: str | Path,  # Folder with SOURCES.tsv and the pictures it names
     *,
     split: str | None = None,  # train, dev, test or demo; None is all
-) -> list:  # One dictionary a picture: file, kind, scene, split, caption, licence, author, source
+) -> list[dict[str, Any]]:  # One dictionary a picture: file, kind, scene, split, caption, licence, author, source
     "The pictures that clips are rendered from; none lies outside of the folder."
     table = Path(folder) / "SOURCES.tsv"
     if not table.is_file():
         raise InputError(f"{str(folder)!r} has no SOURCES.tsv; give the folder nbs/sources of the repository")
-    return [
-        dict(row, path=_picture(table.parent, row["file"]))
-        for row in read_csv(
-            file_inside(folder, table.name, "table"),
-            delimiter="\t",
-            required=("file", "kind", "scene", "split", "caption", "licence"),
-        )
-        if split in (None, row["split"])
-    ]
+    required = ("file", "kind", "scene", "split", "caption", "licence")
+    rows = read_csv(file_inside(folder, table.name, "table"), delimiter="\t", required=required)
+    wanted = [row for row in rows if split in (None, row["split"])]
+    return [dict(row, path=_picture(table.parent, row["file"])) for row in wanted]
 
 
 # %% ../../nbs/1_geometry/20_sources.ipynb #d31d6b30

@@ -4,15 +4,19 @@
 
 # %% auto #0
 __all__ = [
+    "CODECS",
     "Video",
     "centre_crop_box",
     "to_canvas",
     "resize",
     "limit_side",
     "check_measurable",
+    "Codec",
+    "codec_for",
     "write_video",
     "standard_rate",
     "write_gif",
+    "write_pictures",
     "write_image",
     "Foreign",
     "foreign_kind",
@@ -41,6 +45,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
 import zlib
 from array import array
@@ -62,13 +67,16 @@ from typing import BinaryIO, NamedTuple
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation
 from PIL import Image, ImageCms, JpegImagePlugin
+from PIL.PngImagePlugin import PngInfo
 
 from cammimic.core import (
     LIMITS,
     InputError,
     atomic_path,
     check_limit,
+    check_output,
     digest,
     file_digest,
     note,
@@ -173,27 +181,88 @@ def check_measurable(
         )
 
 
+# %% ../../nbs/1_geometry/01_video.ipynb #a1c0dec1
+@dataclass(frozen=True)
+class Codec:
+    "How the frames of a video are stored."
+
+    encoder: str  # FFmpeg's name; '' where FFmpeg does not write it
+    pixels: str  # FFmpeg's pixel format
+    suffixes: tuple[str, ...]  # Endings of the files that hold it
+    options: dict[str, str]  # FFmpeg's, beside those of quality
+    alpha: str | None = None  # Pixel format with transparency; None: it holds none
+    tag: str | None = None  # Its name in mp4 and mov, where Apple's players want another than the usual
+
+
+_PRORES, _VP9 = {"vendor": "apl0", "alpha_bits": "16"}, {"b:v": "0", "row-mt": "1", "cpu-used": "4"}
+CODECS: dict[str, Codec] = {
+    "h264": Codec("libx264", "yuv420p", (".mp4", ".mov"), {"x264-params": "mbtree=0"}),
+    "h265": Codec("libx265", "yuv420p10le", (".mp4", ".mov"), {"x265-params": "log-level=none"}, tag="hvc1"),
+    "prores-hq": Codec("prores_ks", "yuv422p10le", (".mov",), _PRORES | {"profile": "3"}),
+    "prores-4444": Codec("prores_ks", "yuv444p10le", (".mov",), _PRORES | {"profile": "4"}, alpha="yuva444p10le"),
+    "vp9": Codec("libvpx-vp9", "yuv420p", (".webm",), _VP9 | {"auto-alt-ref": "0"}, alpha="yuva420p"),
+    "png": Codec("", "rgb24", (".png",), {}, alpha="rgba"),
+    "gif": Codec("", "pal8", (".gif",), {}),
+}
+_USUAL = {".mp4": "h264", ".mov": "prores-hq", ".webm": "vp9", ".png": "png", ".gif": "gif"}
+
+
+def codec_for(
+    path: str | Path,  # File that is going to be written, or f_%04d.png
+    codec: str | None = None,  # Name in `CODECS`; None: the usual one of the ending
+    *,
+    alpha: bool = False,  # Whether it is to hold transparency
+) -> str:  # Name in `CODECS`; `InputError` where the file cannot hold it
+    "How a video is going to be stored, before any work is done."
+    suffix = check_output(path, tuple(_USUAL)).suffix.lower()
+    if codec is None:
+        codec = "prores-4444" if alpha and suffix == ".mov" else _USUAL[suffix]
+    if codec not in CODECS:
+        raise InputError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
+    if suffix not in CODECS[codec].suffixes:
+        raise InputError(f"cannot write {path}: {codec} is stored in {' or '.join(CODECS[codec].suffixes)}")
+    if alpha and CODECS[codec].alpha is None:
+        raise InputError(
+            f"cannot write {path}: {codec} holds no transparency; prores-4444 (.mov), vp9 (.webm) and f_%04d.png do"
+        )
+    if suffix == ".png":
+        _numbered(path)
+    return codec
+
+
 # %% ../../nbs/1_geometry/01_video.ipynb #7a5b698f
 def write_video(
-    path: str | Path,  # Output, ending in .mp4 (or .gif, which goes to `write_gif`)
-    frames: Iterable[np.ndarray],  # Frames (H, W, 3) uint8 RGB: an array or any iterable
+    # Output: .mp4, .mov or .webm; .gif, which goes to `write_gif`; or f_%04d.png, which goes to `write_pictures`
+    path: str | Path,
+    # Frames (H, W, 3) uint8 RGB, or (H, W, 4) with transparency: an array or any iterable
+    frames: Iterable[np.ndarray],
     *,
     fps: float | Fraction,  # Frames per second; a fraction is written as it is
-    crf: int = 18,  # x264's quality from 0, lossless, to 51
-    preset: str = "medium",  # x264's effort: 'superfast' writes several times faster and hardly larger files
+    codec: str | None = None,  # Name in `CODECS`; None: as `codec_for` says
+    crf: int = 18,  # Quality of H.264, H.265 and VP9 from 0, nearly lossless, to 51
+    preset: str = "medium",  # Effort for H.264 and H.265: 'superfast' writes several times faster, hardly larger files
     threads: int = 0,  # Encoding threads; 0: as many as help, and then the bytes of the file depend on the machine
     comment: str = "made by cammimic",  # Kept in the file: what it is
 ) -> Path:  # The path
-    "Write an H.264 mp4 that browsers play; the last row or column is repeated where a side is odd."
-    if Path(path).suffix.lower() == ".gif":
+    "Write a video in colours that players show as they are; the last row or column is repeated where a side is odd."
+    name = codec_for(path, codec)
+    if name == "gif":
         return write_gif(path, frames, fps=fps, comment=comment)
-    rate, options = _rate(fps), {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
+    if name == "png":
+        return write_pictures(path, frames, comment=comment)
+    rate, suffix = _rate(fps), Path(path).suffix.lower()
+    options = dict(CODECS[name].options)
+    if CODECS[name].encoder != "prores_ks":
+        options["crf"] = str(crf)
+    if CODECS[name].encoder.startswith("libx"):
+        options["preset"] = preset
+    front = {} if suffix == ".webm" else dict(movflags="+faststart")
     with (
-        atomic_path(path, (".mp4", ".gif")) as part,
-        av.open(str(part.absolute()), "w", format="mp4", options=dict(movflags="+faststart")) as container,
+        atomic_path(path, (suffix,)) as part,
+        av.open(str(part.absolute()), "w", format=suffix[1:], options=front) as container,
     ):
         container.metadata["comment"] = comment
-        encoder = _Encoder(path, container, rate, options, threads)
+        encoder = _Encoder(path, container, CODECS[name], rate, options, threads)
         with _in_background(encoder.add) as put:
             for frame in frames:
                 put(np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge"))
@@ -201,34 +270,50 @@ def write_video(
     return Path(path)
 
 
+_FLAGS = ("BICUBIC", "ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP")
+_EXACT = {}  # swscale rounds down without these flags, and all is a level darker; older PyAV does not know them
+if hasattr(Interpolation, "ACCURATE_RND"):
+    _EXACT = dict(interpolation=sum(getattr(Interpolation, name) for name in _FLAGS))
+
+
 @dataclass
 class _Encoder:
-    "Frames of even sides to an H.264 track."
+    "Frames of even sides to a track."
 
     path: str | Path  # For messages
     container: av.container.OutputContainer
+    codec: Codec
     rate: Fraction  # Frames per second
-    options: dict[str, str]  # x264's
+    options: dict[str, str]  # The encoder's
     threads: int
     stream: av.VideoStream | None = None
     count: int = 0
 
     def add(self, frame: np.ndarray) -> None:
         if self.stream is None:
-            self._start(frame.shape[1], frame.shape[0])
-        picture = av.VideoFrame.from_numpy_buffer(frame, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+            self._start(frame)
+        picture = av.VideoFrame.from_numpy_buffer(frame, format="rgba" if frame.shape[2] == 4 else "rgb24").reformat(
+            format=self.stream.pix_fmt, dst_colorspace="ITU709", dst_color_range="MPEG", **_EXACT
         )
+        for name in ("color_primaries", "color_trc"):  # ProRes takes them from the frame
+            if hasattr(picture, name):
+                setattr(picture, name, 1)
         picture.pts = self.count
         self.count += 1
         self.container.mux(self.stream.encode(picture))
 
-    def _start(self, width: int, height: int) -> None:
+    def _start(self, frame: np.ndarray) -> None:
+        height, width, channels = frame.shape
         if max(width, height) > 16384:
             raise InputError(f"cannot write {self.path}: H.264 holds at most 16384 pixels a side, got {width}x{height}")
-        self.stream = self.container.add_stream("libx264", rate=self.rate, options=self.options)
-        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
+        if channels == 4 and self.codec.alpha is None:
+            raise InputError(f"cannot write {self.path}: its codec holds no transparency")
+        self.stream = self.container.add_stream(self.codec.encoder, rate=self.rate, options=self.options)
+        self.stream.width, self.stream.height = width, height
+        self.stream.pix_fmt = self.codec.alpha if channels == 4 else self.codec.pixels
         self.stream.codec_context.thread_count = self.threads
+        if self.codec.tag and Path(self.path).suffix.lower() != ".webm":
+            self.stream.codec_context.codec_tag = self.codec.tag
         for name in ("colorspace", "color_primaries", "color_trc", "color_range"):
             setattr(self.stream.codec_context, name, 1)
 
@@ -319,6 +404,48 @@ def write_gif(
     return Path(path)
 
 
+_NUMBER = re.compile("%0?([0-9]*)d")
+
+
+def _numbered(path: str | Path) -> tuple[str, str]:
+    "What stands before and after the number in the names of pictures; `InputError` where there is none."
+    name = Path(path).name
+    parts = _NUMBER.split(name)
+    if len(parts) != 3 or "%" in parts[0] + parts[2]:
+        raise InputError(f"cannot write {path}: pictures of a video need one number in the name, such as f_%04d.png")
+    folder = Path(path).parent
+    there = re.compile(re.escape(parts[0]) + "[0-9]+" + re.escape(parts[2]))
+    if folder.is_dir() and any(there.fullmatch(file.name) for file in folder.iterdir()):
+        raise InputError(f"{folder} has pictures named {name} already: give an empty folder or another name")
+    return parts[0], parts[2]
+
+
+def write_pictures(
+    path: str | Path,  # Names of the pictures, such as folder/f_%04d.png; none of that kind is there
+    frames: Iterable[np.ndarray],  # Frames (H, W, 3) uint8 RGB, or (H, W, 4) with transparency
+    *,
+    comment: str = "made by cammimic",  # Kept in each: what it is
+) -> Path:  # The path
+    "Write one lossless PNG a frame, numbered from 1: all of them, or none."
+    codec_for(path, "png")
+    folder, info = Path(path).parent, PngInfo()
+    info.add_text("Comment", comment)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".cammimic-{os.getpid()}-", dir=folder) as place:
+            names = []
+            for number, frame in enumerate(frames, 1):
+                names.append(Path(path).name % number)
+                Image.fromarray(frame).save(Path(place) / names[-1], compress_level=2, pnginfo=info)
+            if not names:
+                raise ValueError("no frames to write")
+            for name in names:
+                os.replace(Path(place) / name, folder / name)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    return Path(path)
+
+
 def write_image(
     path: str | Path,  # Output, ending in .png or .jpg
     image: np.ndarray,  # Shape (H, W, 3), uint8, RGB
@@ -342,7 +469,8 @@ def _encoded_within(image: np.ndarray, png: bool, max_bytes: int) -> bytes:
         small = Image.fromarray(_limited(image, max(1, max(image.shape[:2]) * tenths // 10)))
         buffer = BytesIO()
         if png:
-            small.quantize(level, kmeans=2, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+            settled = max(1, small.width * small.height // 100)  # colours, once fewer pixels than this change theirs
+            small.quantize(level, kmeans=settled, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
         else:
             small.save(buffer, "jpeg", quality=level)
         if buffer.tell() <= max_bytes:

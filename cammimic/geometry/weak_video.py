@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "CanvasGuide",
     "iterate_weak_video",
     "check_options",
     "WeakVideo",
@@ -28,7 +29,7 @@ import cv2
 import numpy as np
 
 from cammimic.core import LIMITS, InputError, check_limit
-from cammimic.geometry.completion import complete, extended
+from cammimic.geometry.completion import Weights, complete, extended, rim_points
 from cammimic.geometry.cuts import refuse_cuts
 from cammimic.geometry.homography import inverted, warp_picture
 from cammimic.geometry.measure import measure_file
@@ -241,6 +242,16 @@ def _area_of_pixels(output_to_source: np.ndarray, size: tuple) -> np.ndarray:
     return np.float32(np.linalg.det(output_to_source)) / np.maximum(depth, np.float32(1e-6)) ** 3
 
 
+# %% ../../nbs/1_geometry/16_weak_video.ipynb #c4d1a7e2
+@dataclass(frozen=True)
+class CanvasGuide:
+    "Frames of a model that say from afar what lies beyond an image."
+
+    frames: np.ndarray  # Shape (K, h, w, 3) uint8, of the same shape of picture as the video
+    path: CameraPath  # The same motion at those frames, K of them
+    weight: float = 0.5  # How much a colour that differs from theirs counts, as `Weights.guide`
+
+
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #9c47cba7
 def iterate_weak_video(
     # Photograph (H, W, 3), uint8, RGB; or a moving scene of as many frames as the path, (F, H, W, 3)
@@ -258,6 +269,7 @@ def iterate_weak_video(
     window: np.ndarray | None = None,  # The crop to begin from in place of that, of `fit_window`, shape (3, 3)
     composition: str = "compose",  # 'compose': one warp a frame; 'sequential': warp upon warp, as the paper writes it
     prefilter: bool = True,  # Average where the picture shrinks, in 'compose'; False: pass pixels over
+    guide: CanvasGuide | None = None,  # What a completed border should look like from afar; not around a subject
     # Frame (H, W, 3) uint8 and mask (H, W) bool, True where it shows the photograph
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     "The frames of the weak video one by one, each with its validity mask."
@@ -284,18 +296,17 @@ def iterate_weak_video(
         maps = to_pixels(own.to_aspect(size[0] / size[1]).cumulative(anchor), inner) @ maps
     maps = _before_camera(maps)
     sources = source if moving else [source] * len(maps)
-    surrounds = (
-        [None] * len(maps)
-        if border != "inpaint"
-        else [_surround(s, maps, size) for s in source]
-        if moving
-        else [_surround(source, maps, size)] * len(maps)
-    )
+    surrounds = _surrounds(source, maps, size) if border == "inpaint" else [None] * len(maps)
     if composition == "sequential":
         return _sequential(source, maps, border, surrounds[0])
     warp = partial(_warp_averaged, kept={}) if prefilter else _warp
     if border == "complete":
-        return _on_canvas(source, maps, size, warp)
+        guided = None
+        if guide is not None:
+            seen = guide.frames.shape[2], guide.frames.shape[1]
+            along = guide.path.to_aspect(size[0] / size[1])
+            guided = guide, _before_camera(_output_to_source(along, seen, inner, anchor, window))
+        return _on_canvas(source, maps, size, warp, guided)
     return _composed(sources, maps, size, border, surrounds, warp)
 
 
@@ -425,6 +436,13 @@ def _seen_box(maps: np.ndarray, size: tuple, source_size: tuple) -> tuple[np.nda
     return np.clip(seen.min(axis=0), -1.5 * whole, 0), np.clip(seen.max(axis=0), whole, 2.5 * whole)
 
 
+def _surrounds(source: np.ndarray, maps: np.ndarray, size: tuple) -> list[tuple[np.ndarray, np.ndarray]]:
+    "What lies around a picture, or each frame of a moving scene, for every frame."
+    if source.ndim == 4:
+        return [_surround(frame, maps, size) for frame in source]
+    return [_surround(source, maps, size)] * len(maps)
+
+
 def _surround(source: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarray, np.ndarray]:
     "Small inpainted picture around the source, and the matrix from source pixels to its pixels."
     height, width = source.shape[:2]
@@ -450,11 +468,13 @@ _MOST_CANVAS = 36_000_000  # Pixels of a canvas; a larger one is completed small
 _RIM = 2  # Pixels beyond the picture that are not worth a completion: mirrored
 
 
-def _on_canvas(source: np.ndarray, maps: np.ndarray, size: tuple, warp: Callable) -> Iterator[tuple]:
+def _on_canvas(
+    source: np.ndarray, maps: np.ndarray, size: tuple, warp: Callable, guided: tuple | None = None
+) -> Iterator[tuple]:
     "Frames filmed over one canvas that continues the picture; of a moving scene, its anchor frame."
     moving = source.ndim == 4
     still = source[int(np.abs(maps - np.eye(3)).sum(axis=(1, 2)).argmin())] if moving else source
-    canvas, to_canvas_pixels = _canvas(still, maps, size)
+    canvas, to_canvas_pixels = _canvas(still, maps, size, guided)
     same = not moving and np.array_equal(to_canvas_pixels[:2, :2], np.eye(2))
     for k, output_to_source in enumerate(maps):
         mask = _validity(output_to_source, size, still.shape[1::-1])
@@ -465,7 +485,9 @@ def _on_canvas(source: np.ndarray, maps: np.ndarray, size: tuple, warp: Callable
         yield frame, mask
 
 
-def _canvas(still: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarray, np.ndarray]:
+def _canvas(
+    still: np.ndarray, maps: np.ndarray, size: tuple, guided: tuple | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     "The picture continued to wherever a frame looks, and the matrix from its pixels to the canvas's."
     whole = np.array(still.shape[1::-1])
     low, high = _seen_box(maps, size, whole)
@@ -478,7 +500,32 @@ def _canvas(still: np.ndarray, maps: np.ndarray, size: tuple) -> tuple[np.ndarra
         still = cv2.resize(still, tuple(inner.tolist()), interpolation=cv2.INTER_AREA)
     (across, down), (left, top) = inner / whole, before
     matrix = np.array([[across, 0, (across - 1) / 2 + left], [0, down, (down - 1) / 2 + top], [0, 0, 1]])
-    return extended(still, (int(left), int(top), int(after[0]), int(after[1]))), matrix
+    margins = tuple(int(side) for side in (left, top, *after))
+    if guided is None or not any(margins):
+        return extended(still, margins), matrix
+    guide, to_source = guided
+    whole = margins[0] + still.shape[1] + margins[2], margins[1] + still.shape[0] + margins[3]
+    unwarped = _unwarped(guide.frames, matrix @ to_source, whole)
+    return extended(still, margins, guide=unwarped, weights=Weights(guide=guide.weight)), matrix
+
+
+def _unwarped(frames: np.ndarray, to_canvas_pixels: np.ndarray, size: tuple) -> np.ndarray:
+    "Frames laid back over a canvas of some size and averaged, at most 480 pixels a side, shape (h, w, 3) uint8."
+    scale = min(1.0, 480 / max(size))
+    small = tuple(max(1, round(side * scale)) for side in size)
+    across, down = small[0] / size[0], small[1] / size[1]
+    shrink = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+    total = np.zeros((*small[::-1], 4), np.float32)
+    ones = np.ones((*frames.shape[1:3], 1), np.float32)
+    for frame, matrix in zip(frames, to_canvas_pixels, strict=True):
+        layer = np.concatenate([frame.astype(np.float32), ones], 2)
+        total += cv2.warpPerspective(layer, shrink @ matrix, small, flags=cv2.INTER_LINEAR)
+    seen = total[..., 3] > 0.5
+    means = np.clip(total[..., :3] / np.maximum(total[..., 3:], 1e-6), 0, 255).round().astype(np.uint8)
+    if not seen.any():
+        return means
+    _, rows, columns = rim_points(seen)  # where no frame looks, as at the nearest place where one does
+    return means[rows, columns]
 
 
 # %% ../../nbs/1_geometry/16_weak_video.ipynb #058ef867

@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +56,9 @@ def ssim_map(
 
     x, y = np.float64(first), np.float64(second)
     mean_x, mean_y = mean(x), mean(y)
-    var_x, var_y, covariance = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2, mean(x * y) - mean_x * mean_y
+    var_x = mean(x * x) - mean_x**2
+    var_y = mean(y * y) - mean_y**2
+    covariance = mean(x * y) - mean_x * mean_y
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     return (
         (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
@@ -96,7 +99,8 @@ def _lite0_features(weights: dict, pixels, blocks: tuple = ()) -> object:
     from torch.nn import functional as F
 
     def layer(x, convolution, norm, stride=1, active=True):
-        kernel, pads = weights[f"{convolution}.weight"], []
+        kernel = weights[f"{convolution}.weight"]
+        pads = []
         for side in (x.shape[3], x.shape[2]):
             total = max((-(-side // stride) - 1) * stride + kernel.shape[-1] - side, 0)
             pads += [total // 2, total - total // 2]
@@ -106,7 +110,8 @@ def _lite0_features(weights: dict, pixels, blocks: tuple = ()) -> object:
         )
         return F.relu6(x) if active else x
 
-    x, maps = layer(pixels, "_conv_stem", "_bn0", 2), []
+    x = layer(pixels, "_conv_stem", "_bn0", 2)
+    maps = []
     for k in range(max(blocks, default=15) + 1):
         name = f"_blocks.{k}."
         y = layer(x, name + "_expand_conv", name + "_bn0") if k else x
@@ -162,7 +167,7 @@ def load_efficientnet(
     name: str | Path = FEATURE_MODEL,
     *,
     device: str = "cpu",  # Device to compute on
-    torch_dtype: object = None,  # torch.dtype or its name; None: float32
+    torch_dtype: Any = None,  # torch.dtype or its name; None: float32
     # From frames (N, H, W, 3) uint8 RGB to features (N, 1280) float32, all at least 0; second argument: frames at once
 ) -> Callable:
     "Load EfficientNet-Lite0 as a function from frames to features."
@@ -171,7 +176,7 @@ def load_efficientnet(
     return _embedder(lambda pixels: _lite0_features(weights, pixels), _lite0_pixels, device, dtype)
 
 
-def _lite0_weights(name: str | Path, device: object, dtype: object) -> dict:
+def _lite0_weights(name: str | Path, device: Any, dtype: Any) -> dict[str, Any]:
     "The weights, or the reason why there are none."
     import torch
 
@@ -196,7 +201,7 @@ def _lite0_weights(name: str | Path, device: object, dtype: object) -> dict:
     return weights
 
 
-def _lite0_pixels(frames: np.ndarray) -> object:
+def _lite0_pixels(frames: np.ndarray) -> Any:
     "Frames with a shorter side of 224 pixels, about -1 to 1, shape (N, 3, H, W)."
     import torch
     from PIL import Image
@@ -211,7 +216,7 @@ def _lite0_pixels(frames: np.ndarray) -> object:
 def load_feature_maps(
     name: str | Path = FEATURE_MODEL,  # As in `load_efficientnet`
     *,
-    blocks: tuple = (4, 10),  # Blocks, 0 to 15, whose maps are wanted
+    blocks: tuple[int, ...] = (4, 10),  # Blocks, 0 to 15, whose maps are wanted
 ) -> Callable:  # From frames (N, H, W, 3) uint8 RGB to a list of maps (N, C, h, w) float32
     "Load EfficientNet-Lite0 as a function from frames to maps of features."
     import torch
@@ -219,13 +224,9 @@ def load_feature_maps(
     weights = _lite0_weights(name, *_placement("cpu", None))
 
     @torch.no_grad()
-    def run(frames: np.ndarray) -> list:
-        return [
-            m.numpy()
-            for m in _lite0_features(
-                weights, torch.from_numpy((frames.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2), blocks
-            )
-        ]
+    def run(frames: np.ndarray) -> list[np.ndarray]:
+        pixels = torch.from_numpy((frames.astype(np.float32) - 127) / 128).permute(0, 3, 1, 2)
+        return [features.numpy() for features in _lite0_features(weights, pixels, blocks)]
 
     return run
 
@@ -336,7 +337,7 @@ def load_dinov2(
     name: str | Path = SCENE_MODEL,  # Hub id or folder of a `Dinov2Model`
     *,
     device: str = "cpu",  # Device to compute on
-    torch_dtype: object = None,  # torch.dtype or its name; None: float32
+    torch_dtype: Any = None,  # torch.dtype or its name; None: float32
 ) -> Callable:  # From frames (N, H, W, 3) uint8 RGB to class tokens (N, D) float32; second argument: frames at once
     "Load DINOv2 as a function from frames to embeddings."
     from transformers import BitImageProcessorPil, Dinov2Model
@@ -356,7 +357,7 @@ def load_dinov2(
     return _embedder(lambda pixels: model(pixels).pooler_output, preprocess, device, dtype)
 
 
-def _processor(kind: type, folder: Path, published: dict) -> object:
+def _processor(kind: type, folder: Path, published: dict[str, Any]) -> Any:
     "The image processor a folder describes, or the published one."
     try:
         return kind.from_pretrained(folder, local_files_only=True)
@@ -372,7 +373,7 @@ def load_xclip(
     name: str | Path = TEXT_MODEL,  # Hub id or folder of an `XCLIPModel`
     *,
     device: str = "cpu",  # Device to compute on
-    torch_dtype: object = None,  # torch.dtype or its name; None: float32
+    torch_dtype: Any = None,  # torch.dtype or its name; None: float32
 ) -> Callable:  # From frames (F, H, W, 3) uint8 RGB and a prompt to their cosine, -1 to 1
     "Load X-CLIP as a function from a video and a prompt to their similarity."
     import torch
@@ -418,9 +419,10 @@ class AppearanceScore:
     value: float | None = None
     reason: str | None = None  # Why the value is missing
     model: str | None = None  # Hub id, folder or name of the weights; None: switched off
-    per_frame: list | None = None  # Value of each frame, None for a frame without one; None: not measured by frame
+    # Value of each frame, None for a frame without one; None: not measured by frame
+    per_frame: list[float | None] | None = None
 
-    def to_dict(self) -> dict:  # Plain text, numbers, lists and None
+    def to_dict(self) -> dict[str, Any]:  # Plain text, numbers, lists and None
         "The score as JSON holds it."
         return asdict(self)
 
@@ -464,7 +466,7 @@ class AppearanceScorer:
     text_model: str | Path | None = TEXT_MODEL  # X-CLIP: hub id or folder; None switches it off
     feature_model: str | Path | None = FEATURE_MODEL  # EfficientNet-Lite0: its name or .pth file; None switches it off
     device: str = "cpu"  # Device to compute on
-    torch_dtype: object = None  # torch.dtype or its name; None: float32
+    torch_dtype: Any = None  # torch.dtype or its name; None: float32
     batch_size: int = 16  # Frames at once
 
     def __post_init__(self):
@@ -491,7 +493,7 @@ class AppearanceScorer:
         prompt: str | None = None,  # What the result was to show
         path: CameraPath | None = None,  # Motion the result was to follow
         anchor: str | int = "first",  # Frame that was to show the picture unmoved
-    ) -> dict:  # 'scene', 'text', 'ssim', 'features' -> `AppearanceScore`
+    ) -> dict[str, AppearanceScore]:  # 'scene', 'text', 'ssim' and 'features'
         "Scene and text scores of one result."
         frames = _checked(frames.frames if isinstance(frames, Video) else frames, image, prompt)
 
@@ -564,8 +566,8 @@ def appearance_scores(
     text_model: str | Path | None = TEXT_MODEL,  # X-CLIP: hub id or folder; None switches it off
     feature_model: str | Path | None = FEATURE_MODEL,  # EfficientNet-Lite0: its name or .pth file; None switches it off
     device: str = "cpu",  # Device to compute on
-    torch_dtype: object = None,  # torch.dtype or its name; None: float32
-) -> dict:  # 'scene', 'text', 'ssim', 'features' -> `AppearanceScore`
+    torch_dtype: Any = None,  # torch.dtype or its name; None: float32
+) -> dict[str, AppearanceScore]:  # 'scene', 'text', 'ssim' and 'features'
     "Scene and text scores of one result, as `AppearanceScorer` gives them for many."
     scorer = AppearanceScorer(scene_model, text_model, feature_model, device=device, torch_dtype=torch_dtype)
     return scorer.score(frames, image=image, prompt=prompt, path=path, anchor=anchor)

@@ -6,6 +6,7 @@
 __all__ = [
     "displacement_error",
     "score_canvas",
+    "squared_difference",
     "camera_score",
     "CameraScore",
     "score_paths",
@@ -66,16 +67,26 @@ def score_canvas(
     return width, max(1, round(width / aspect))
 
 
-def camera_score(
+def squared_difference(
     reference: np.ndarray,  # Homographies of the reference, frame i to i+1, shape (N, 3, 3), normalised
     generated: np.ndarray,  # Homographies of the result, the same shape
     *,
     aspect: float,  # Width over height of the canvas both are normalised on
-) -> float:  # Mean squared distance; 0 is perfect, no upper bound
-    "CameraScore of the paper's equation 6, on a canvas 576 pixels wide."
+) -> np.ndarray:  # Of each pair, shape (N,); 0 is perfect, no upper bound
+    "Squared Frobenius norm of the difference of two homographies, on a canvas 576 pixels wide."
     size = score_canvas(aspect)
     difference = to_pixels(reference, size) - to_pixels(generated, size)
-    return float((difference**2).sum(axis=(1, 2)).mean())
+    return (difference**2).sum(axis=(1, 2))
+
+
+def camera_score(
+    reference: np.ndarray,  # As in `squared_difference`
+    generated: np.ndarray,  # As in `squared_difference`
+    *,
+    aspect: float,  # As in `squared_difference`
+) -> float:  # Mean over the pairs
+    "CameraScore of the paper's equation 6."
+    return float(squared_difference(reference, generated, aspect=aspect).mean())
 
 
 # %% ../../nbs/2_metrics/01_camerascore.ipynb #267e0072
@@ -92,15 +103,15 @@ class CameraScore:
     num_pairs: int  # Pairs compared
     failed_reference: int  # Pairs without a reliable homography in the reference
     failed_generated: int  # Pairs without one in the result
-    gains: dict  # Slope of pan, tilt, zoom and roll over the reference's; None where it has none
+    gains: dict[str, float | None]  # Slope of pan, tilt, zoom and roll over the reference's; None where it has none
     canvas: tuple[int, int]  # (width, height) that equation 6 is counted in
     estimators: tuple[str, str] = ("given", "given")  # How the motion of the reference and of the result was measured
     reason: str | None = None  # Why a score is None
     # Level, reasons, share explained and uncertainty of the reference's motion; None: not measured here
-    verdict_reference: dict | None = None
-    verdict_generated: dict | None = None  # The same of the result's
+    verdict_reference: dict[str, Any] | None = None
+    verdict_generated: dict[str, Any] | None = None  # The same of the result's
 
-    def to_dict(self) -> dict:  # Plain numbers, lists and None
+    def to_dict(self) -> dict[str, Any]:  # Plain numbers, lists and None
         "The score and its conventions as JSON holds them."
         values = asdict(self)
         values.update(canvas=list(self.canvas), estimators=list(self.estimators), conventions=_CONVENTIONS)
@@ -143,7 +154,7 @@ def score_paths(
     generated: CameraPath,  # Motion of the result
     *,
     num_frames: int = 16,  # Moments compared, evenly spaced from first to last; fewer where a path has fewer
-    estimators: tuple = ("given", "given"),  # Names kept with the score
+    estimators: tuple[str, str] = ("given", "given"),  # Names kept with the score
 ) -> CameraScore:  # The score on the canvas of the result's aspect
     "Score one camera path against another."
     num_frames = min(num_frames, reference.num_frames, generated.num_frames)
@@ -153,17 +164,12 @@ def score_paths(
     wanted, found = _at_moments(reference.to_aspect(aspect), num_frames), _at_moments(generated, num_frames)
     used = wanted.reliable & found.reliable
     need = math.ceil(_SHARE * len(used))
-    a, b, rest = wanted.homographies[used], found.homographies[used], np.tile(np.eye(3), (used.sum(), 1, 1))
-    values, reason = dict.fromkeys(("ratio", "displacement", "still_displacement", "camera_score", "still_score")), None
+    values = dict.fromkeys(("ratio", "displacement", "still_displacement", "camera_score", "still_score"))
+    reason = None
     if used.sum() < need:
         reason = f"only {used.sum()} of {len(used)} pairs have a reliable homography in both clips, {need} are needed"
     else:
-        values.update(
-            camera_score=camera_score(a, b, aspect=aspect),
-            still_score=camera_score(a, rest, aspect=aspect),
-            displacement=float(displacement_error(a, b, aspect=aspect).mean()),
-            still_displacement=float(displacement_error(a, rest, aspect=aspect).mean()),
-        )
+        values.update(_measures(wanted.homographies[used], found.homographies[used], aspect))
         if values["still_displacement"] < _STILL and wanted.label() == "static":
             reason = "the reference does not move, so there is nothing to compare a motion with"
         else:
@@ -178,14 +184,23 @@ def score_paths(
         canvas=score_canvas(aspect),
         estimators=tuple(estimators),
         reason=reason,
-        **{
-            f"verdict_{name}": path.to_dict().get("verdict")
-            for name, path in dict(reference=reference, generated=generated).items()
-        },
+        verdict_reference=reference.to_dict().get("verdict"),
+        verdict_generated=generated.to_dict().get("verdict"),
     )
 
 
 # %% ../../nbs/2_metrics/01_camerascore.ipynb #01ff31dc
+def _measures(wanted: np.ndarray, found: np.ndarray, aspect: float) -> dict[str, float]:
+    "Distances of the pairs that are reliable in both clips, of the result and of a still video."
+    rest = np.tile(np.eye(3), (len(wanted), 1, 1))
+    return dict(
+        camera_score=camera_score(wanted, found, aspect=aspect),
+        still_score=camera_score(wanted, rest, aspect=aspect),
+        displacement=float(displacement_error(wanted, found, aspect=aspect).mean()),
+        still_displacement=float(displacement_error(wanted, rest, aspect=aspect).mean()),
+    )
+
+
 def _at_moments(path: CameraPath, num_frames: int) -> CameraPath:
     "The path with its times from 0 to 1, at evenly spaced moments."
     path = _lasting(path, 1.0)
@@ -200,7 +215,7 @@ def _lasting(path: CameraPath, duration: float) -> CameraPath:
     return replace(path, times=(path.times - path.times[0]) * duration / path.duration)
 
 
-def _gains(reference: CameraPath, generated: CameraPath, used: np.ndarray) -> dict:
+def _gains(reference: CameraPath, generated: CameraPath, used: np.ndarray) -> dict[str, float | None]:
     "Slope through the origin of each component of the result over the reference's."
     result = {}
     for (name, wanted), found in zip(reference.components().items(), generated.components().values(), strict=False):
@@ -279,14 +294,10 @@ def score_videos(
 ) -> CameraScore:  # The score
     "Score a video against a reference."
     aspect = generated.size[0] / generated.size[1]
-    paths, names = zip(
-        *(
-            measure_path(video, aspect=aspect, estimator=estimator, num_frames=num_frames, mask=ignored)
-            for video, ignored in ((reference, mask), (generated, None))
-        ),
-        strict=False,
-    )
-    return score_paths(*paths, num_frames=num_frames, estimators=names)
+    options = dict(aspect=aspect, estimator=estimator, num_frames=num_frames)
+    wanted, first = measure_path(reference, mask=mask, **options)
+    found, second = measure_path(generated, **options)
+    return score_paths(wanted, found, num_frames=num_frames, estimators=(first, second))
 
 
 # %% ../../nbs/2_metrics/01_camerascore.ipynb #5726296d
@@ -349,7 +360,7 @@ def measure_path_of_file(
 def plot_score(
     reference: CameraPath,  # Motion that was wanted
     generated: CameraPath,  # Motion of the result
-) -> object:  # matplotlib Figure with four panels
+) -> Any:  # matplotlib Figure with four panels
     "Pan, tilt, zoom and roll of both paths over the reference's time, on the result's canvas."
     wanted, found = (_lasting(path.to_aspect(generated.aspect), reference.duration) for path in (reference, generated))
     return wanted.plot({"result": found}, label="reference")

@@ -35,6 +35,7 @@ from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,9 +57,9 @@ class TexturedPlane:
     "A picture somewhere in space."
 
     picture: np.ndarray  # Shape (H, W, 3), uint8, RGB
-    corner: tuple  # Place of its top left corner (x, y, z); z ahead
-    right: tuple  # From there to the top right corner
-    down: tuple  # From there to the bottom left corner
+    corner: tuple[float, float, float]  # Place of its top left corner (x, y, z); z ahead
+    right: tuple[float, float, float]  # From there to the top right corner
+    down: tuple[float, float, float]  # From there to the bottom left corner
 
 
 def plane_maps(
@@ -66,7 +67,7 @@ def plane_maps(
     centres: np.ndarray,  # Places of the camera, shape (F, 3)
     focals: np.ndarray,  # Focal length of each frame in pixels, shape (F,)
     *,
-    size: tuple,  # (width, height) of the frames in pixels
+    size: tuple[int, int],  # (width, height) of the frames in pixels
 ) -> np.ndarray:  # From pixels of its picture to pixels of each frame, shape (F, 3, 3)
     "Where each frame shows a plane."
     height, width = plane.picture.shape[:2]
@@ -86,11 +87,12 @@ def render_planes(
     centres: np.ndarray,  # Places of the camera, shape (F, 3)
     focals: np.ndarray,  # Focal length of each frame in pixels, shape (F,)
     *,
-    size: tuple,  # (width, height) of the frames in pixels
+    size: tuple[int, int],  # (width, height) of the frames in pixels
     noise: float = 2.0,  # Standard deviation of the sensor's noise, grey levels; always the same noise
 ) -> np.ndarray:  # Shape (F, H, W, 3), uint8, RGB
     "A clip of textured planes, seen by a camera that moves and zooms but does not turn."
-    frames, double = [], np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+    frames = []
+    double = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
     for maps in zip(*(plane_maps(plane, centres, focals, size=size) for plane in planes), strict=False):
         frame = np.zeros((2 * size[1], 2 * size[0], 3), np.uint8)
         for plane, matrix in zip(planes, maps, strict=False):
@@ -170,7 +172,7 @@ class Reconstruction:
         known = self.focal_lengths[np.isfinite(self.focal_lengths)]
         return float(known[-1] / known[0]) if len(known) else None
 
-    def to_dict(self) -> dict:  # Plain numbers, lists and None
+    def to_dict(self) -> dict[str, Any]:  # Plain numbers, lists and None
         "As JSON holds it."
 
         def plain(values):
@@ -261,13 +263,16 @@ def _mapping(pycolmap, refine: bool, seed: int) -> object:
         num_threads=1, random_seed=seed, extract_colors=False, ba_refine_focal_length=refine
     )
     options.mapper.random_seed = options.triangulation.random_seed = seed
-    options.mapper.num_threads, options.mapper.abs_pose_refine_focal_length = 1, refine
+    options.mapper.num_threads = 1
+    options.mapper.abs_pose_refine_focal_length = refine
     return options
 
 
 def _summary(models: dict, count: int, pairs: list) -> Reconstruction:
     "The largest model in plain numbers."
-    focals, centres, depths = np.full(count, np.nan), np.full((count, 3), np.nan), []
+    focals = np.full(count, np.nan)
+    centres = np.full((count, 3), np.nan)
+    depths = []
     counts = len(pairs), sum(name in _ONE_HOMOGRAPHY for name in pairs)
     if not models:
         return Reconstruction(
@@ -288,7 +293,8 @@ def _summary(models: dict, count: int, pairs: list) -> Reconstruction:
         k, pose = int(Path(image.name).stem), image.cam_from_world()
         centres[k], focals[k] = image.projection_center(), model.camera(image.camera_id).focal_length
         depths.append((points @ pose.rotation.matrix().T + pose.translation)[:, 2])
-    registered, reason = model.num_reg_images(), None
+    registered = model.num_reg_images()
+    reason = None
     if registered < _SHARE * count:
         reason = f"only {registered} of {count} frames registered"
     elif len(points) < _POINTS:
@@ -329,7 +335,7 @@ def optical_flow(
 def homography_flow(
     homography: np.ndarray,  # From the first frame to the second, pixels, shape (3, 3)
     *,
-    size: tuple,  # (width, height) of the frames in pixels
+    size: tuple[int, int],  # (width, height) of the frames in pixels
 ) -> np.ndarray:  # Shape (H, W, 2), pixels
     "The flow that a homography predicts."
     y, x = np.mgrid[: size[1], : size[0]].astype(np.float64)
@@ -422,7 +428,8 @@ class StudyScene:
 
 def _planes_scene(planes: list, motion: str, centres: np.ndarray, focals: np.ndarray) -> StudyScene:
     "Planes before a camera that does not turn; one plane, or one place, has exact homographies."
-    frames, truth = render_planes(planes, centres, focals, size=_SIZE), None
+    frames = render_planes(planes, centres, focals, size=_SIZE)
+    truth = None
     if len(planes) == 1 or not centres.any():
         maps = plane_maps(planes[0], centres, focals, size=_SIZE)
         truth = to_normalised(maps[1:] @ np.linalg.inv(maps[:-1]), _SIZE)
@@ -443,7 +450,8 @@ def study_scenes(
     clips: str | Path | None = None,  # Folder of the real clips of `SOURCES`; None: without them
 ) -> dict[str, Callable[[], StudyScene]]:  # Name -> function that makes the scene
     "The scenes of the study, each made when it is asked for."
-    sources, s = Path(sources), np.linspace(0, 1, _FRAMES)
+    sources = Path(sources)
+    s = np.linspace(0, 1, _FRAMES)
     ahead, same = s[:, None] * [0, 0, 2.0], np.full(_FRAMES, _FOCAL)
     sway = 0.1 * np.stack([np.sin(5 * s), 0.6 * np.sin(7 * s + 1), 0 * s], axis=1)
 
@@ -545,10 +553,8 @@ def _scene_facts(name: str, scene: StudyScene) -> dict:
 
 def _reconstruct_scene(scene: StudyScene, camera: str, seed: int) -> dict:
     "One run of COLMAP, in plain numbers."
-    focal, model = (
-        float(scene.focals[0]) if camera == "given" else None,
-        "SIMPLE_RADIAL" if scene.focals is None else "SIMPLE_PINHOLE",
-    )
+    focal = float(scene.focals[0]) if camera == "given" else None
+    model = "SIMPLE_RADIAL" if scene.focals is None else "SIMPLE_PINHOLE"
     found = reconstruct(scene.frames, shared_camera=camera == "shared", focal=focal, camera_model=model, seed=seed)
     error = None if scene.centres is None else trajectory_error(found.centres, scene.centres)
     return dict(found.to_dict(), camera=camera, seed=seed, trajectory_error=error)
@@ -573,11 +579,12 @@ def run_colmap_study(
     *,
     sources: str | Path,  # Folder of pictures, nbs/sources of the repository
     clips: str | Path | None = None,  # Folder of the real clips of `SOURCES`; None: without them
-    seeds: tuple = (0, 1, 2),  # Seeds of COLMAP
+    seeds: tuple[int, ...] = (0, 1, 2),  # Seeds of COLMAP
     progress: Callable[[str], None] = lambda line: None,  # Told about each run
 ) -> Path:  # The folder
     "Run COLMAP, homographies and flow over all scenes."
-    output, pycolmap = Path(output), _load_pycolmap()
+    output = Path(output)
+    pycolmap = _load_pycolmap()
     store = _study_store(output)
     for name, make in study_scenes(sources, clips=clips).items():
         scene = make()

@@ -12,6 +12,8 @@ __all__ = [
     "plot_motion",
     "score_report",
     "read_pairs",
+    "FailedPair",
+    "ScoredPairs",
     "score_pairs",
 ]
 
@@ -22,11 +24,13 @@ import json
 import math
 import os
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -47,10 +51,23 @@ from cammimic.core import (
     regular_file,
     to_json,
 )
+from cammimic.geometry.camera_files import (
+    WRITTEN_CAMERAS,
+    CameraReading,
+    camera_errors,
+    camera_from_path,
+    focal_of,
+    is_camera_file,
+    read_camera,
+    read_camera_path,
+    write_camera,
+)
+from cammimic.geometry.homography import PairEstimate
 from cammimic.geometry.measure import Measurement, measure_file
-from cammimic.geometry.path import CURVES
+from cammimic.geometry.moves import MOTION_FOV
+from cammimic.geometry.path import CURVES, CameraPath
 from cammimic.geometry.robust import ClipMotion, residual_motion
-from cammimic.geometry.video import Video, open_container, read_image, read_video
+from cammimic.geometry.video import Video, open_container, probe_video, read_image, read_video
 from cammimic.metrics.appearance import FEATURE_MODEL, SCENE_MODEL, TEXT_MODEL, AppearanceScorer
 from cammimic.metrics.camerascore import measure_path_of_file, read_clips, score_paths
 from cammimic.parallel import in_processes
@@ -67,26 +84,48 @@ def measure_motion(
     mask: str | Path | None = None,  # Picture or video, white where something moves by itself; None: it is found
     cache: bool = True,  # Take what was measured before, and keep what is measured now
     plot: str | Path | None = None,  # Picture of the motion to write, ending in .png, .svg or .pdf; None: none
-) -> dict:  # Plain values, as `cammimic motion --json` prints them
+    output: str | Path | None = None,  # Camera file to write, for another program by its ending; None: none
+    fov: float | None = None,  # Horizontal field of view of the camera in `output`, degrees; None: the likeliest
+    focal_length: float | None = None,  # Instead: millimetres, as on a full-frame sensor
+) -> dict[str, Any]:  # Plain values, as `cammimic motion --json` prints them
     "Measure how the picture of a clip moves, and how far that can be trusted."
     if plot is not None:
         check_output(plot, (".png", ".svg", ".pdf"))
-        check_distinct([plot], [video, mask])
+    if output is not None:
+        check_output(output, WRITTEN_CAMERAS)
+    focal_of(fov, focal_length)
+    check_distinct(filter(None, [plot, output]), [video, mask])
     window = dict(start=start, duration=duration)
     found = measure_file(video, estimator=estimator, mask=mask, cache=cache, **window)
     times = found.path.resample(_wanted_frames(found, video, num_frames)).times
     motion = found.at(times)
-    camera, scale = found.camera, found.size[0] / found.measured[0]
-    total, label, path = camera.total(), camera.label(), motion.path(times)
-    facts = dict(
-        video=str(video),
+    facts = dict(video=str(video), **_motion_facts(found, motion, times, start))
+    if output is not None:
+        every = num_frames in ("auto", "all")
+        lens = dict(fov=fov, focal_length=focal_length)
+        facts["camera_file"] = _write_measured(found, output, found.path.times if every else times, **lens)
+    to_json(facts, ascii=True)  # refuses what is no number, before a picture is drawn
+    if plot is not None:
+        clip = read_video(video, len(times), max_side=found.measured[0], **window)
+        with atomic_path(plot) as part:
+            plot_motion(clip, motion, size=found.size).savefig(part, dpi=110)
+    return facts
+
+
+def _motion_facts(found: Measurement, motion: ClipMotion, times: np.ndarray, start: float) -> dict[str, Any]:
+    "What is told of a measured clip and of the frames at some times."
+    camera = found.camera
+    label = camera.label()
+    total = camera.total()
+    path = motion.path(times)
+    scale = found.size[0] / found.measured[0]
+    homographies = zip(path.to_pixels(found.size), path.reliable, strict=True)
+    return dict(
         size=list(found.size),
         start=start,
         times=times.tolist(),
-        homographies=[
-            h.tolist() if good else None for h, good in zip(path.to_pixels(found.size), path.reliable, strict=True)
-        ],
-        pairs=[_pair_facts(p, scale) for p in motion.pairs],
+        homographies=[homography.tolist() if good else None for homography, good in homographies],
+        pairs=[_pair_facts(pair, scale) for pair in motion.pairs],
         total=dict(pan=100 * total["pan"], tilt=100 * total["tilt"], zoom=total["zoom"], roll=total["roll"]),
         label=label,
         returns=bool(camera.returns),
@@ -98,12 +137,19 @@ def measure_motion(
         moving=found.moving,
         estimator=found.estimator,
     )
-    to_json(facts, ascii=True)  # refuses what is no number, before anything is written
-    if plot is not None:
-        clip = read_video(video, len(times), max_side=found.measured[0], **window)
-        with atomic_path(plot) as part:
-            plot_motion(clip, motion, size=found.size).savefig(part, dpi=110)
-    return facts
+
+
+def _write_measured(
+    found: Measurement, output: str | Path, times: np.ndarray, *, fov: float | None, focal_length: float | None
+) -> dict[str, Any]:
+    "Write a measured motion as a camera file; what is in it."
+    camera = camera_from_path(found.path.resample(times=times), fov=fov, focal_length=focal_length)
+    if Path(output).suffix.lower() == ".json":
+        found.camera.resample(times=times).save(output)
+    else:
+        write_camera(output, camera, size=found.size)
+    residual = max(camera.residual, 0.0 if found.turns else found.residuals["rotation"])
+    return dict(file=str(output), num_frames=len(times), fov=float(camera.fovs[0]), residual=residual)
 
 
 def _wanted_frames(found: Measurement, video: str | Path, num_frames: int | str) -> int:
@@ -119,7 +165,7 @@ def _wanted_frames(found: Measurement, video: str | Path, num_frames: int | str)
     return num_frames
 
 
-def _pair_facts(pair, scale: float) -> dict:
+def _pair_facts(pair: PairEstimate, scale: float) -> dict[str, Any]:
     "What is known about a pair; lengths in pixels of a picture so many times larger."
 
     def pixels(value):
@@ -141,8 +187,8 @@ def plot_motion(
     clip: Video,  # The frames that were measured
     motion: ClipMotion,  # What `measure_clip` found
     *,
-    size: tuple | None = None,  # (width, height) that pixels are counted in; None: that of the frames
-) -> object:  # matplotlib Figure: curves and path above, frames with masks and residual motion below
+    size: tuple[int, int] | None = None,  # (width, height) that pixels are counted in; None: that of the frames
+) -> Any:  # matplotlib Figure: curves and path above, frames with masks and residual motion below
     "Path, decomposition, mask and residual motion of a clip."
     from matplotlib.figure import Figure
 
@@ -179,7 +225,7 @@ def plot_motion(
     return figure
 
 
-def _heat_colours() -> object:
+def _heat_colours() -> Any:
     "Colours of residual motion; grey where it is not known."
     from matplotlib import colormaps
 
@@ -199,7 +245,7 @@ def _bands(motion: ClipMotion) -> dict[str, np.ndarray]:
     return dict(pan=spread / width, tilt=spread / height, zoom=spread / radius, roll=np.degrees(spread / radius))
 
 
-def _draw_curves(axes: np.ndarray, path, bands: dict) -> None:
+def _draw_curves(axes: np.ndarray, path: CameraPath, bands: dict[str, np.ndarray]) -> None:
     "Pan, tilt, zoom and roll with their bands."
     path.draw(axes)
     for axis, (name, (_, scale)) in zip(axes, CURVES.items(), strict=False):
@@ -207,7 +253,7 @@ def _draw_curves(axes: np.ndarray, path, bands: dict) -> None:
         axis.fill_between(path.times, values - band, values + band, color=PALETTE["reference"], alpha=0.25, linewidth=0)
 
 
-def _draw_outlines(axis: object, path) -> None:
+def _draw_outlines(axis: Any, path: CameraPath) -> None:
     "Frames as the first one sees them, early ones pale."
     corners = np.array([[x, y / path.aspect, 1] for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1))])
     back = np.linalg.inv(path.cumulative())
@@ -244,7 +290,9 @@ def score_report(
     text_model: str | Path | None = TEXT_MODEL,  # X-CLIP: hub id or folder; None switches it off
     feature_model: str | Path | None = FEATURE_MODEL,  # EfficientNet-Lite0: its name or .pth file; None switches it off
     device: str = "auto",  # Device of the models: 'cpu', 'cuda' or another; 'auto': a GPU where there is one
-) -> dict:  # `CameraScore.to_dict` with `doubts`, and 'scene', 'text', 'ssim', 'features': `AppearanceScore.to_dict`
+    reading: CameraReading = CameraReading(),  # What a camera file leaves open; its `fov` is also that of RotErr
+    # `CameraScore.to_dict` with `doubts`, and 'scene', 'text', 'ssim', 'features': `AppearanceScore.to_dict`
+) -> dict[str, Any]:
     "All that can be said about a result, from files."
     scorer = AppearanceScorer(scene_model, text_model, feature_model, device=device)
     return _report(
@@ -258,6 +306,7 @@ def score_report(
         duration=duration,
         estimator=estimator,
         anchor=anchor,
+        reading=reading,
     )
 
 
@@ -273,14 +322,25 @@ def _report(
     duration=None,
     estimator="auto",
     anchor="first",
-) -> dict:
+    reading=CameraReading(),
+) -> dict[str, Any]:
     "The report by a scorer that keeps its models."
     picture = None if image is None else read_image(image, max_side=1440)
-    made = read_clips(reference, generated, start=start, duration=duration, mask=mask)[1]
+    window = dict(start=start, duration=duration, mask=mask)
+    if is_camera_file(reference):
+        truth = _truth_of_file(reference, reading, **window)
+        made = read_video(generated, min(16, truth.num_frames, probe_video(generated).num_frames), max_side=1440)
+    else:
+        truth = None
+        made = read_clips(reference, generated, **window)[1]
     if scorer.device == "auto" and (image, prompt) != (None, None):
         scorer.device = _best_device()
     options = dict(aspect=made.size[0] / made.size[1], estimator=estimator)
-    path, first = measure_path_of_file(reference, start=start, duration=duration, mask=mask, **options)
+    if truth is None:
+        path, first = measure_path_of_file(reference, **window, **options)
+    else:
+        path = truth.to_aspect(options["aspect"])
+        first = "camera file"
     found, second = measure_path_of_file(generated, **options)
     motion = score_paths(path, found, num_frames=made.num_frames, estimators=(first, second))
     moments = path.times[0] + path.duration * (made.times - made.times[0]) / (made.times[-1] - made.times[0])
@@ -299,7 +359,42 @@ def _report(
             "NAME.raw.mp4 beside it is what the model made"
         )
     ] * _is_composed(generated)
-    return dict(motion.to_dict(), doubts=doubts, **{name: look.to_dict() for name, look in looks.items()})
+    errors = _camera_errors(path, found, reading.fov or _fov_of_file(reference))
+    return dict(motion.to_dict(), doubts=doubts, **errors, **{name: look.to_dict() for name, look in looks.items()})
+
+
+def _truth_of_file(
+    file: str | Path, reading: CameraReading, *, start: float, duration: float | None, mask: str | Path | None
+) -> CameraPath:
+    "The motion of a camera file, or of some seconds of it, in place of a reference clip."
+    if mask is not None:
+        raise InputError(f"{printable(str(file))} is a camera file, which shows nothing to mask: leave the mask out")
+    path = read_camera_path(file, **vars(reading))
+    begin, end = path.times[0] + start, path.times[-1] + 1e-9
+    end = end if duration is None else min(end, begin + duration + 1e-9)
+    inside = path.times[(path.times >= begin - 1e-9) & (path.times <= end)]
+    if len(inside) < 2:
+        raise InputError(
+            f"{printable(str(file))} has fewer than 2 frames from {start:g} s on: give another --start or --duration"
+        )
+    return path.resample(times=inside)
+
+
+def _fov_of_file(reference: str | Path) -> float:
+    "Field of view that a camera file tells, or the usual one, degrees."
+    if is_camera_file(reference) and Path(reference).suffix.lower() in (".npz", ".txt", ".csv", ".chan"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the file leaves open was told when it was read
+            return float(read_camera(reference).fovs[0])
+    return MOTION_FOV
+
+
+def _camera_errors(wanted: CameraPath, found: CameraPath, fov: float) -> dict[str, float | None]:
+    "RotErr and zoom error, None where a motion could not be measured, and the field of view that was assumed."
+    if not (wanted.is_reliable and found.is_reliable):
+        return dict(rotation_error=None, zoom_error=None, fov=fov)
+    errors = camera_errors(wanted, found, fov=fov)
+    return dict(rotation_error=errors.rotation, zoom_error=errors.zoom, fov=errors.fov)
 
 
 def _is_composed(path: str | Path) -> bool:
@@ -322,6 +417,7 @@ def _best_device() -> str:
 FIELDS = ("reference", "generated", "image", "prompt", "mask", "start", "duration")
 _FILES = ("reference", "generated", "image", "mask")
 GAINS, LOOKS = ("pan", "tilt", "zoom", "roll"), ("scene", "text", "ssim", "features")
+_ERRORS = ("rotation_error", "zoom_error")  # Which tables of earlier versions do not have
 SCORES = (
     "ratio",
     "displacement",
@@ -331,6 +427,7 @@ SCORES = (
     "pairs_used",
     "num_pairs",
     *(f"gain_{name}" for name in GAINS),
+    *_ERRORS,
     "estimator_reference",
     "estimator_generated",
     "verdict_reference",
@@ -342,7 +439,7 @@ SCORES = (
 )
 
 
-def _read_table(path: str | Path, *, torn: bool = False) -> list:
+def _read_table(path: str | Path, *, torn: bool = False) -> list[tuple[int, list[str]]]:
     "Rows of a table with the number of their last line; `torn`: one with commas, whose end may be cut off."
     check_limit("table", regular_file(path, "table").stat().st_size, printable(str(path)))
     try:
@@ -353,7 +450,8 @@ def _read_table(path: str | Path, *, torn: bool = False) -> list:
         raise InputError(f"{path} is not text in UTF-8: save it as CSV (UTF-8)") from error
     text = text[: text.rfind("\n") + 1] if torn else text
     delimiter = "," if torn else delimiter_of(text)
-    reader, lines = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter), []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    lines = []
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
@@ -400,7 +498,7 @@ def read_pairs(
 
 
 # %% ../../nbs/2_metrics/04_scoring.ipynb #098e0525
-def _key(row: dict, folder: Path, settings: dict) -> str:
+def _key(row: dict[str, str], folder: Path, settings: dict[str, Any]) -> str:
     "Digest of everything a row's scores depend on."
     files = [_digest(folder / row[name]) for name in _FILES if row.get(name)]
     return digest(json.dumps([__version__, [row.get(name, "") for name in FIELDS], files, settings], sort_keys=True))
@@ -420,19 +518,19 @@ def _content(path: Path, size: int, changed: int) -> str:
     return file_digest(path)
 
 
-def _written(row: dict) -> tuple[str, ...]:
+def _written(row: dict[str, str]) -> tuple[str, ...]:
     "What names a pair, as it stands in the output."
     return tuple(csv_cell(row.get(name, "")) for name in FIELDS)
 
 
-def _finished(output: Path, rows: list) -> dict[str, dict]:
+def _finished(output: Path, rows: list[tuple[int, dict[str, str]]]) -> dict[str, dict[str, str]]:
     """What an earlier run left in the output, by key; refuses a file that is something else or holds scores of other
     pairs."""
     if not output.exists():
         return {}
     lines = _read_table(output, torn=True)
     columns = lines[0][1] if lines else []
-    if not {*FIELDS[:2], *SCORES} <= set(columns):
+    if not {*FIELDS[:2], *SCORES} - {*_ERRORS} <= set(columns):
         raise InputError(f"{output} exists and is not a table of scores; choose another output")
     found = [dict(zip(columns, cells, strict=False)) for _, cells in lines[1:] if len(cells) == len(columns)]
     wanted = {_written(row) for _, row in rows}
@@ -446,7 +544,7 @@ def _finished(output: Path, rows: list) -> dict[str, dict]:
 
 
 # %% ../../nbs/2_metrics/04_scoring.ipynb #dcaefbfe
-def _score_row(row: dict, scorer: AppearanceScorer, options: dict) -> dict:
+def _score_row(row: dict[str, str], scorer: AppearanceScorer, options: dict[str, Any]) -> dict[str, Any]:
     "The scores of one row, or its error in one sentence."
     try:
         given = {name: row[name] for name in FIELDS if row.get(name)}
@@ -479,7 +577,7 @@ def _score_row(row: dict, scorer: AppearanceScorer, options: dict) -> dict:
         f"verdict_{n}": "; ".join([v["level"], *v["reasons"]]) for n in FIELDS[:2] if (v := report[f"verdict_{n}"])
     }
     return dict(
-        {name: report[name] for name in SCORES[:7]},
+        {name: report[name] for name in (*SCORES[:7], *_ERRORS)},
         **{f"gain_{name}": report["gains"][name] for name in GAINS},
         **{name: report[name]["value"] for name in LOOKS},
         **{f"estimator_{name}": value for name, value in zip(FIELDS, report["estimators"], strict=False)},
@@ -489,22 +587,24 @@ def _score_row(row: dict, scorer: AppearanceScorer, options: dict) -> dict:
 
 
 # %% ../../nbs/2_metrics/04_scoring.ipynb #129abd19
-_SCORER = {}  # what a worker holds from row to row
+_SCORER: dict[str, Any] = {}  # what a worker holds from row to row
 
 
-def _start_scorer(folder: Path, settings: dict) -> None:
+def _start_scorer(folder: Path, settings: dict[str, Any]) -> None:
     "Load a worker's models, and go to the folder that the paths of the table begin at."
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders tell of damaged files there
     os.chdir(folder)
     _SCORER.update(scorer=AppearanceScorer(**settings["models"]), options=settings["options"])
 
 
-def _score_item(item: tuple[str, dict]) -> dict:
+def _score_item(item: tuple[str, dict[str, str]]) -> dict[str, Any]:
     "The scores of a row with its key."
     return _score_row(item[1], _SCORER["scorer"], _SCORER["options"])
 
 
-def _score_rows(rows: dict, folder: Path, settings: dict, workers: int) -> Iterator[tuple[str, dict]]:
+def _score_rows(
+    rows: dict[str, dict[str, str]], folder: Path, settings: dict[str, Any], workers: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
     "Key and scores of each row, as they come."
     died = dict(error="the process that scored this pair died; there may be too little memory", again=True)
     begin = dict(initializer=_start_scorer, initargs=(folder, settings))
@@ -516,8 +616,19 @@ def _score_rows(rows: dict, folder: Path, settings: dict, workers: int) -> Itera
 class _Table:
     "The output: rows in the order of the pairs as far as they are done."
 
-    def __init__(self, path: Path, columns: list, rows: list, keys: list, done: dict):
-        self.path, self.columns, self.rows, self.keys, self.done = path, [*columns, *SCORES], rows, keys, done
+    def __init__(
+        self,
+        path: Path,
+        columns: list[str],
+        rows: list[tuple[int, dict[str, str]]],
+        keys: list[str],
+        done: dict[str, dict[str, Any]],
+    ):
+        self.path = path
+        self.columns = [*columns, *SCORES]
+        self.rows = rows
+        self.keys = keys
+        self.done = done
 
     @property
     def num_done(self) -> int:
@@ -528,22 +639,41 @@ class _Table:
         with atomic_path(self.path) as part, open(part, "w", newline="", encoding="utf-8") as stream:
             self._write(stream, self.done, [[csv_cell(name) for name in self.columns]])
 
-    def append(self, key: str, scores: dict) -> None:
+    def append(self, key: str, scores: dict[str, Any]) -> None:
         "Add the rows of a key; what was not the row's own fault keeps no key, so that it is tried again."
         self.done[key] = dict(scores, key="" if scores.get("again") else key)
         with open(self.path, "a", newline="", encoding="utf-8") as stream:
             self._write(stream, {key})
 
     def _write(self, stream, chosen, lines=()) -> None:
-        cells = [
-            [csv_cell({**self.done[key], **row}.get(name, "")) for name in self.columns]
-            for key, (_, row) in zip(self.keys, self.rows, strict=False)
-            if key in chosen
-        ]
-        csv.writer(stream, lineterminator="\n").writerows([*lines, *cells])
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows(lines)
+        for key, (_, row) in zip(self.keys, self.rows, strict=False):
+            if key in chosen:
+                told = {**self.done[key], **row}
+                writer.writerow([csv_cell(told.get(name, "")) for name in self.columns])
 
 
 # %% ../../nbs/2_metrics/04_scoring.ipynb #0c3f5d77
+class FailedPair(TypedDict):
+    "A row that has no scores."
+
+    line: int  # Of the table of pairs
+    reference: str
+    generated: str
+    error: str  # One sentence
+
+
+class ScoredPairs(TypedDict):
+    "What a run has done."
+
+    output: str  # Table that was written
+    pairs: int  # Rows in all
+    kept: int  # Rows that were finished before
+    scored: int  # Different rows scored now
+    failed: list[FailedPair]
+
+
 def score_pairs(
     pairs_csv: str | Path,  # Table of pairs
     output_csv: str | Path,  # Table to write or to go on with: the columns of the pairs and `SCORES`
@@ -555,46 +685,45 @@ def score_pairs(
     text_model: str | Path | None = TEXT_MODEL,  # As in `score_report`
     feature_model: str | Path | None = FEATURE_MODEL,  # As in `score_report`
     device: str = "auto",  # As in `score_report`
-    progress: Callable | None = None,  # Called after each row with the rows finished, the rows in all, and the row
-    # 'output'; numbers of 'pairs', 'kept' and 'scored'; 'failed': line, reference, generated and error of each bad row
-) -> dict:
+    # Called after each row with the rows finished, the rows in all, and the row
+    progress: Callable[[int, int, dict[str, str]], None] | None = None,
+) -> ScoredPairs:  # What was done
     "Score a table of pairs, going on where an earlier run was stopped."
-    output, folder = check_output(output_csv, (".csv",)), Path(pairs_csv).resolve().parent
+    output = check_output(output_csv, (".csv",))
+    folder = Path(pairs_csv).resolve().parent
     if workers < 1:
         raise InputError(f"the number of workers must be at least 1, got {workers}")
     columns, rows = read_pairs(pairs_csv)
     named = {folder / row[name] for _, row in rows for name in _FILES if row.get(name)}
     check_distinct([output], [pairs_csv, scene_model, text_model, feature_model, *sorted(named)])
-    models = {
-        name: _whole_path(model)
-        for name, model in dict(scene_model=scene_model, text_model=text_model, feature_model=feature_model).items()
-    }
+    models = dict(scene_model=scene_model, text_model=text_model, feature_model=feature_model)
+    models = {name: _whole_path(model) for name, model in models.items()}
     options = dict(estimator=estimator, anchor=anchor)
     keys = [_key(row, folder, dict(models, **options)) for _, row in rows]
     before = _finished(output, rows)
     result = _Table(output, columns, rows, keys, {key: before[key] for key in keys if key in before})
     kept = result.num_done
-    todo = {
-        key: {name: row.get(name, "") for name in FIELDS}
-        for key, (_, row) in zip(keys, rows, strict=False)
-        if key not in result.done
-    }
+    todo = {}
+    for key, (_, row) in zip(keys, rows, strict=True):
+        if key not in result.done:
+            todo[key] = {name: row.get(name, "") for name in FIELDS}
     result.rewrite()
-    with closing(
-        _score_rows(todo, folder, dict(models=dict(models, device=device), options=options), workers)
-    ) as found:
+    settings = dict(models=dict(models, device=device), options=options)
+    with closing(_score_rows(todo, folder, settings, workers)) as found:
         for key, scores in found:
             result.append(key, scores)
             if progress is not None:
                 progress(result.num_done, len(rows), todo[key])
     result.rewrite()
-    failed = [
-        dict(line=line, reference=row["reference"], generated=row["generated"], error=error)
-        for key, (line, row) in zip(keys, rows, strict=False)
-        if (error := result.done[key].get("error"))
-    ]
-    return dict(output=str(output), pairs=len(rows), kept=kept, scored=len(todo), failed=failed)
+    failed = []
+    for key, (line, row) in zip(keys, rows, strict=True):
+        if error := result.done[key].get("error"):
+            failed.append(FailedPair(line=line, reference=row["reference"], generated=row["generated"], error=error))
+    return ScoredPairs(output=str(output), pairs=len(rows), kept=kept, scored=len(todo), failed=failed)
 
 
 def _whole_path(model: str | Path | None) -> str | None:
-    return model if model is None else str(Path(model).resolve()) if Path(model).exists() else str(model)
+    "The whole path of a model's folder or file; any other name as it is."
+    if model is None:
+        return None
+    return str(Path(model).resolve()) if Path(model).exists() else str(model)

@@ -4,39 +4,45 @@
 
 # %% auto #0
 __all__ = [
+    "Table",
+    "Cell",
     "MARGIN",
     "LEAST_DETAIL",
     "interval",
     "spearman",
+    "MeasuredPath",
     "score_matrix",
     "agreement",
     "retrieval_rate",
     "summary",
     "as_text",
     "holm",
+    "Comparison",
     "compare",
 ]
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #019cc1d2
 import math
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 
 from cammimic.core import printable, require_extra
-from cammimic.metrics.camerascore import camera_score, displacement_error
+from cammimic.metrics.camerascore import displacement_error, squared_difference
 
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #2d701117
 def interval(
     values: np.ndarray,  # One statistic-ready row a clip, shape (N, ...)
-    statistic: object,  # Function from resampled indices to a number
+    statistic: Callable[[np.ndarray], float],  # From resampled indices to a number
     *,
     seed: int = 0,  # Seed of the resampling
     num_samples: int = 1000,  # Bootstrap samples
 ) -> tuple[float, float, float]:  # Estimate, and the ends of its 95 % interval
     "Bootstrap interval over clips: pairs of one clip are not independent."
-    generator, everything = np.random.default_rng(seed), np.arange(len(values))
+    generator = np.random.default_rng(seed)
+    everything = np.arange(len(values))
     samples = [statistic(generator.choice(everything, len(everything))) for _ in range(num_samples)]
     return float(statistic(everything)), *(float(q) for q in np.quantile(samples, (0.025, 0.975)))
 
@@ -55,28 +61,47 @@ def spearman(
 
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #8b8fe65e
+class MeasuredPath(TypedDict):
+    "The path of a clip as the validation stores it."
+
+    path: Sequence[Sequence[float]]  # Nine thousandths a pair, normalised coordinates
+    reliable: Sequence[bool]  # Whether each pair is
+
+
+_LEAST = 12  # Pairs that must be reliable in both clips
+
+
+def _arrays(paths: Sequence[MeasuredPath]) -> tuple[np.ndarray, np.ndarray]:
+    "Homographies (N, P, 3, 3), and which are reliable (N, P)."
+    homographies = np.array([path["path"] for path in paths]).reshape(len(paths), -1, 3, 3) / 1e3
+    return homographies, np.array([path["reliable"] for path in paths])
+
+
+def _scores_between(
+    first: Sequence[MeasuredPath], second: Sequence[MeasuredPath], measure: str, aspect: float
+) -> np.ndarray:
+    "Score of every clip of the first kind against every one of the second, shape (N, M); NaN where there is none."
+    per_pair = displacement_error if measure == "displacement" else squared_difference
+    candidates, sound = _arrays(second)
+    matrix = np.full((len(first), len(second)), np.nan)
+    for i, (wanted, reliable) in enumerate(zip(*_arrays(first), strict=True)):
+        repeated = np.tile(wanted, (len(second), 1, 1))
+        scores = per_pair(repeated, candidates.reshape(-1, 3, 3), aspect=aspect).reshape(len(second), -1)
+        used = reliable & sound
+        for j in np.flatnonzero(used.sum(axis=1) >= _LEAST):
+            matrix[i, j] = scores[j][used[j]].mean()
+    return matrix
+
+
 def score_matrix(
-    paths: list,  # Measured path of each: dictionaries with `path` and `reliable`
+    paths: Sequence[MeasuredPath],  # Measured path of each clip
     *,
     measure: str,  # 'displacement' in % of the diagonal a pair, or 'camera score', the paper's equation 6
     aspect: float = 1.8,  # Width over height of the clips
     # Score of every clip against every clip, shape (N, N); NaN where fewer than 12 pairs are reliable in both
 ) -> np.ndarray:
     "Compare all measured paths with one another."
-    homographies = np.array([p["path"] for p in paths]).reshape(len(paths), -1, 3, 3) / 1e3
-    reliable = np.array([p["reliable"] for p in paths])
-    matrix = np.full((len(paths), len(paths)), np.nan)
-    for i, j in product(range(len(paths)), repeat=2):
-        used = reliable[i] & reliable[j]
-        if used.sum() < 12:
-            continue
-        a, b = homographies[i][used], homographies[j][used]
-        matrix[i, j] = (
-            displacement_error(a, b, aspect=aspect).mean()
-            if measure == "displacement"
-            else camera_score(a, b, aspect=aspect)
-        )
-    return matrix
+    return _scores_between(paths, paths, measure, aspect)
 
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #e7cf3b32
@@ -97,18 +122,15 @@ def agreement(
 
 
 def retrieval_rate(
-    references: list,  # Results of the preset retrieval: clips asked about
-    candidates: list,  # Clips to choose among, of other photographs
+    references: Sequence[Mapping[str, Any]],  # Results of the preset retrieval: clips asked about
+    candidates: Sequence[Mapping[str, Any]],  # Clips to choose among, of other photographs
     *,
     way: str,  # 'robust' or 'ransac'
     measure: str,  # As in `score_matrix`
 ) -> tuple[float, int]:  # Share of questions where the right motion of seven scores best, and the number of questions
     "Does the score find the right motion?"
-    everything = [*references, *candidates]
-    matrix, right = (
-        score_matrix([r[way] for r in everything], measure=measure)[: len(references), len(references) :],
-        [],
-    )
+    matrix = _scores_between([r[way] for r in references], [c[way] for c in candidates], measure, 1.8)
+    right = []
     for row, reference in zip(matrix, references, strict=False):
         for step in (1, 2, 3):
             group = [k for k, c in enumerate(candidates) if c["photo"] == (reference["photo"] + step) % 8]
@@ -120,23 +142,23 @@ def retrieval_rate(
 
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #066259b5
+Table = Mapping[str, Mapping[str, np.ndarray]]  # Method -> measure -> values by task
+Cell = tuple[float, float, float, int]  # Mean, ends of its 95 % interval, number of tasks
 _DECIMALS = dict(psnr_valid=2, psnr_valid_decoded=2, psnr_new=2, flicker=2, seam=2)
 
 
 def summary(
-    table: dict,  # {method: {measure: values by task}}
-    measures: tuple | None = None,  # Columns; None is all
-    # {method: {measure: (mean, low, high, tasks)}}, the ends of the 95 % interval over tasks; None without values
-) -> dict:
+    table: Table,  # Values by task of each method and measure
+    measures: Sequence[str] | None = None,  # Columns; None is all
+    # Mean, low, high, tasks by method and measure, the ends of the 95 % interval over tasks; None without values
+) -> dict[str, dict[str, Cell | None]]:
     "Means over tasks."
 
     def cell(values):
         values = values[np.isfinite(values)]
-        return (
-            (*interval(values, lambda index: values[index].mean(), num_samples=400), len(values))
-            if len(values)
-            else None
-        )
+        if not len(values):
+            return None
+        return (*interval(values, lambda index: values[index].mean(), num_samples=400), len(values))
 
     return {
         method: {measure: cell(columns[measure]) for measure in measures or columns}
@@ -145,7 +167,7 @@ def summary(
 
 
 def as_text(
-    rows: dict,  # Of `summary`
+    rows: dict[str, dict[str, Cell | None]],  # Of `summary`
 ) -> str:  # One line a method; the last column counts the tasks
     "A table to print."
     rows = {printable(name): cells for name, cells in rows.items()}
@@ -154,18 +176,13 @@ def as_text(
     def text(cell, measure):
         return f"{'-':>10}" if cell is None else f"{cell[0]:>10.{_DECIMALS.get(measure, 3)}f}"
 
-    lines = [
-        " " * width + "".join(f"{m.replace('psnr_valid_decoded', 'psnr_vs_ae'):>11}" for m in measures) + "  tasks"
-    ]
-    return "\n".join(
-        lines
-        + [
-            f"{name:{width}}"
-            + "".join(" " + text(row[m], m) for m in measures)
-            + f"{max(c[3] if c else 0 for c in row.values()):7}"
-            for name, row in rows.items()
-        ]
-    )
+    heads = "".join(f"{m.replace('psnr_valid_decoded', 'psnr_vs_ae'):>11}" for m in measures)
+    lines = [f"{'':{width}}{heads}  tasks"]
+    for name, row in rows.items():
+        tasks = max(cell[3] if cell else 0 for cell in row.values())
+        cells = "".join(" " + text(row[m], m) for m in measures)
+        lines.append(f"{name:{width}}{cells}{tasks:7}")
+    return "\n".join(lines)
 
 
 # %% ../../nbs/2_metrics/03_statistics.ipynb #5f59e96b
@@ -174,56 +191,82 @@ MARGIN, LEAST_DETAIL = 0.05, 0.1
 
 
 def holm(
-    values: list,  # p values
-) -> list:  # Corrected, in the same order
+    values: Sequence[float],  # p values
+) -> list[float]:  # Corrected, in the same order
     "Holm's correction for several tests."
-    order, corrected, worst = np.argsort(values), np.empty(len(values)), 0.0
+    order = np.argsort(values)
+    corrected = np.empty(len(values))
+    worst = 0.0
     for rank, k in enumerate(order):
         worst = max(worst, min(1.0, (len(values) - rank) * values[k]))
         corrected[k] = worst
     return corrected.tolist()
 
 
+class Comparison(TypedDict):
+    "One paired comparison of two methods."
+
+    name: str
+    first: str  # Method
+    second: str  # Method
+    measure: str  # Lower is better
+    tasks: int  # Tasks where both have a value
+    ratio: float  # Of the geometric means
+    low: float  # Ends of its 95 % interval
+    high: float
+    details: tuple[float, float]  # Detail of both, share of the truth's
+    p: float
+    corrected: float  # By Holm, over all comparisons
+    verdict: str
+
+
 def compare(
-    table: dict,  # {method: {measure: values by task}}
-    comparisons: tuple,  # Name, method, other method, measure (lower is better)
-) -> list:  # Dictionaries: name, measure, tasks, ratio of geometric means with interval, p, corrected p, verdict
+    table: Table,  # Values by task of each method and measure
+    comparisons: Sequence[tuple[str, str, str, str]],  # Name, method, other method, measure (lower is better)
+) -> list[Comparison]:  # In the same order
     "Paired comparisons over tasks."
     wilcoxon = require_extra("scipy.stats", "bench", "a comparison").wilcoxon
-    rows = []
-    for name, first, second, measure in comparisons:
-        a, b = (np.maximum(table[m][measure], 1e-3) for m in (first, second))
-        logs = (np.log(a) - np.log(b))[np.isfinite(a) & np.isfinite(b)]
-        mean, low, high = interval(logs, lambda index, logs=logs: logs[index].mean())
-        details = (
-            [np.exp(np.nanmean(np.log(np.maximum(table[m]["detail"], 1e-3)))) for m in (first, second)]
-            if measure == "residual"
-            else (1.0, 1.0)
-        )
-        rows.append(
-            dict(
-                name=name,
-                first=first,
-                second=second,
-                measure=measure,
-                tasks=len(logs),
-                ratio=math.exp(mean),
-                low=math.exp(low),
-                high=math.exp(high),
-                details=tuple(float(d) for d in details),
-                p=float(wilcoxon(logs).pvalue) if logs.any() else 1.0,
-            )
-        )
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=False):
-        equal = max(abs(math.log(row["low"])), abs(math.log(row["high"]))) < math.log(1 + MARGIN)
-        verdict = "equal" if equal else ("better" if row["ratio"] < 1 else "worse") if p < 0.05 else "undecided"
-        a, b = row["details"]
-        row.update(
-            corrected=p,
-            verdict="none: too little detail"
-            if max(a, b) < LEAST_DETAIL
-            else verdict
-            if 0.5 < a / b < 2
-            else "none: the detail differs",
-        )
-    return rows
+    rows = [_paired(table, wilcoxon, *comparison) for comparison in comparisons]
+    corrected = holm([row["p"] for row in rows])
+    return [Comparison(**row, corrected=p, verdict=_verdict(row, p)) for row, p in zip(rows, corrected, strict=True)]
+
+
+def _paired(table: Table, wilcoxon: Callable, name: str, first: str, second: str, measure: str) -> dict[str, Any]:
+    "A comparison before Holm's correction."
+    a, b = (np.maximum(table[m][measure], 1e-3) for m in (first, second))
+    logs = (np.log(a) - np.log(b))[np.isfinite(a) & np.isfinite(b)]
+    mean, low, high = interval(logs, lambda index: logs[index].mean())
+    details = (1.0, 1.0)
+    if measure == "residual":
+        details = tuple(_geometric_mean(table[m]["detail"]) for m in (first, second))
+    return dict(
+        name=name,
+        first=first,
+        second=second,
+        measure=measure,
+        tasks=len(logs),
+        ratio=math.exp(mean),
+        low=math.exp(low),
+        high=math.exp(high),
+        details=details,
+        p=float(wilcoxon(logs).pvalue) if logs.any() else 1.0,
+    )
+
+
+def _geometric_mean(values: np.ndarray) -> float:
+    "Of those that are there, each at least 0.001."
+    return float(np.exp(np.nanmean(np.log(np.maximum(values, 1e-3)))))
+
+
+def _verdict(row: dict[str, Any], p: float) -> str:
+    "What a comparison allows to be said."
+    first, second = row["details"]
+    if max(first, second) < LEAST_DETAIL:
+        return "none: too little detail"
+    if not 0.5 < first / second < 2:
+        return "none: the detail differs"
+    if max(abs(math.log(row["low"])), abs(math.log(row["high"]))) < math.log(1 + MARGIN):
+        return "equal"
+    if p >= 0.05:
+        return "undecided"
+    return "better" if row["ratio"] < 1 else "worse"

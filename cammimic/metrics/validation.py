@@ -7,6 +7,7 @@ __all__ = [
     "SIZE",
     "NUM_FRAMES",
     "read_photos",
+    "KnownClip",
     "validation_clip",
     "object_task",
     "degraded_task",
@@ -18,10 +19,18 @@ __all__ = [
     "retrieval_task",
     "real_task",
     "truth_task",
+    "LabelledClip",
+    "read_labels",
+    "label_task",
     "run_preset",
     "read_results",
     "pair_table",
     "print_table",
+    "average_precision",
+    "LabelRow",
+    "label_scores",
+    "label_table",
+    "print_labels",
     "time_estimators",
     "main",
 ]
@@ -29,19 +38,22 @@ __all__ = [
 # %% ../../nbs/2_metrics/05_validation.ipynb #0f5d1e1b
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypedDict
 
 import cv2
 import numpy as np
+from pydantic import AfterValidator, BaseModel, Field
 
 from cammimic.command import console
-from cammimic.core import InputError, atomic_path, printable
+from cammimic.core import InputError, atomic_path, checked, path_inside, printable, quoted, read_json, read_text
 from cammimic.geometry.cuts import CutError
 from cammimic.geometry.hard_cases import HARD_CASES, render_case
 from cammimic.geometry.homography import corner_error, detect_features, estimate_pair, sift_ransac
@@ -68,7 +80,7 @@ SIZE, NUM_FRAMES = (576, 320), 16
 
 def read_photos(
     folder: str | Path,  # Folder with photographs, .jpg
-) -> dict:  # Name -> picture (H, W, 3) uint8
+) -> dict[str, np.ndarray]:  # Name -> picture (H, W, 3) uint8
     "The photographs clips are rendered from."
     photos = {path.stem: read_image(path) for path in sorted(Path(folder).glob("*.jpg"))}
     if not photos:
@@ -80,8 +92,18 @@ _SMOOTH = "umang_by_Abhishek_Mudgal"  # fewer than 150 matches a pair when clean
 
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #9c79eac4
+class KnownClip(TypedDict):
+    "A clip with its truth."
+
+    frames: np.ndarray  # Shape (F, H, W, 3) uint8
+    truth: np.ndarray  # Homographies from frame i to i+1, pixels, shape (F-1, 3, 3)
+    mask: np.ndarray  # Where an object is, shape (F, H, W) bool
+    scene: str  # Name of the photograph
+    path: str  # Name of the path
+
+
 def validation_clip(
-    photos: dict,  # Of `read_photos`
+    photos: dict[str, np.ndarray],  # Of `read_photos`
     seed: int,  # Seed of everything in the clip
     *,
     scene: str | None = None,  # Name of the photograph; None draws one with texture
@@ -92,7 +114,7 @@ def validation_clip(
     course_kind: str | None = None,  # Course of the path; None draws one
     how: Degradation = Degradation(noise=2.0, quality=90),  # What the camera does to it
     path_seed: int | None = None,  # Seed of the path alone; None: of the clip
-) -> dict:  # frames, truth (F-1, 3, 3) in pixels, mask (F, H, W), name of the scene and of the path
+) -> KnownClip:
     "A rendered clip whose path is known."
     generator = np.random.default_rng([seed, round(100 * share), count, int(anywhere)])
     textured = [name for name in photos if name != _SMOOTH]
@@ -106,7 +128,7 @@ def validation_clip(
     frames = render_views(photos[scene], views, size=SIZE)
     textures = [photos[other] for other in textured if other != scene]
     frames, mask = paste_objects(frames, random_objects(generator, textures, share, count=count, anywhere=anywhere))
-    return dict(
+    return KnownClip(
         frames=degrade(frames, how, generator),
         truth=to_pixels(path_of_views(views), SIZE),
         mask=mask,
@@ -134,11 +156,11 @@ def _start(folder: str) -> None:
     _PHOTOS.update(read_photos(folder))
 
 
-def _rounded(values) -> list:
+def _rounded(values: Sequence[float]) -> list[float | None]:
     return [None if not np.isfinite(v) else round(float(v), 4) for v in values]
 
 
-def _measure(clip: dict) -> dict:
+def _measure(clip: KnownClip) -> dict[str, Any]:
     "Both estimators on one clip, as plain numbers."
     plain, motion = sift_ransac(clip["frames"]), measure_clip(clip["frames"])
     path = motion.path(np.arange(len(clip["frames"]))).to_pixels(motion.size)
@@ -162,9 +184,9 @@ def _measure(clip: dict) -> dict:
 
 
 def object_task(
-    cell: tuple,  # The cell of the table
+    cell: tuple[float, int, bool],  # The cell of the table
     seed: int,  # Seed of the clip
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "One clip of a cell (share, number, anywhere)."
     share, count, anywhere = cell
     return _measure(validation_clip(_PHOTOS, 10_000 + seed, share=share, count=count, anywhere=anywhere))
@@ -173,7 +195,7 @@ def object_task(
 def degraded_task(
     cell: str,  # The cell of the table
     seed: int,  # Seed of the clip
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "One clip of a degradation, or of the photograph without texture."
     how = dict(how=_WAYS[cell]) if cell in _WAYS else dict(scene=_SMOOTH)
     return _measure(validation_clip(_PHOTOS, 20_000 + seed, **how))
@@ -181,7 +203,7 @@ def degraded_task(
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #1e171aca
 def truck_clip(
-    photos: dict,  # Of `read_photos`
+    photos: dict[str, np.ndarray],  # Of `read_photos`
     cell: str,  # 'motorcycle', scikit-image's stereo pair, or 'layers', three photographs at three depths
     seed: int,  # Seed of the path and of the layers
     # Frames (F, H, W, 3), flow (F-1, H, W, 2) in pixels, where it is known, baselines (F,)
@@ -226,7 +248,7 @@ def _best_homography(flow: np.ndarray, known: np.ndarray) -> np.ndarray:
 def parallax_task(
     cell: str,  # The cell of the table
     seed: int,  # Seed of the clip
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "One clip with depth."
     frames, flow, known, baselines = truck_clip(_PHOTOS, cell, seed)
     motion, result = measure_clip(frames), {}
@@ -314,7 +336,7 @@ def related_views(
     return matrix_exp(float(relative[2:]) * matrix_log(views)) if relative[0] == "x" else views
 
 
-def _paths(frames: np.ndarray) -> dict:
+def _paths(frames: np.ndarray) -> dict[str, dict[str, Any]]:
     "Measured paths of a clip, normalised and flat, and which pairs are reliable."
     times = np.arange(len(frames))
     found = dict(
@@ -331,7 +353,7 @@ def _paths(frames: np.ndarray) -> dict:
 
 def score_task(
     number: int,  # Number of the pair of clips
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "One relative of one family, clean and with objects."
     family, relative = divmod(number, len(_RELATIVES))
     views, generator = related_views(family, _RELATIVES[relative]), np.random.default_rng([42_000, number])
@@ -355,7 +377,7 @@ def retrieval_task(
     photo: int,  # Number of the photograph
     motion: int,  # Number of the motion
     share: float,  # Share of the picture that objects cover
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "One of seven motions before one of eight photographs."
     scene = [name for name in _PHOTOS if name != _SMOOTH][photo]
     kind, how, path_seed = _MOTIONS[motion]
@@ -405,7 +427,7 @@ def real_task(
     start: float,  # Seconds into it
     duration: float | None,  # Seconds of it; None is to the end
     num_frames: int,  # Frames measured
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "The motion of a stretch of a real clip by both estimators."
     info = dict(start=start, duration=duration, max_side=576)
     place = Path(folder) / "videos" / file
@@ -442,7 +464,7 @@ def truth_task(
     first: str,  # Name of one picture
     second: str,  # Name of the other
     matrix: str,  # File of the true homography
-) -> dict:  # What was measured, JSON-ready
+) -> dict[str, Any]:  # What was measured, JSON-ready
     "Corner error of both estimators on a pair whose homography others measured."
     folder = Path(folder) / "homography_gt"
     if matrix.endswith(".xml"):
@@ -459,8 +481,100 @@ def truth_task(
     }
 
 
+# %% ../../nbs/2_metrics/05_validation.ipynb #c98a4c6d
+_LABEL_WORDS = frozenset(
+    [
+        *("no-motion", "minor-motion", "complex-motion", "slow-speed", "regular-speed", "fast-speed"),
+        *("static", "no-shaking", "minimal-shaking", "unsteady", "very-unsteady"),
+        *("pan-left", "pan-right", "tilt-up", "tilt-down", "roll-CW", "roll-CCW", "zoom-in", "zoom-out"),
+        *("dolly-in", "dolly-out", "truck-left", "truck-right", "pedestal-up", "pedestal-down", "arc-CW", "arc-CCW"),
+        *("side-tracking", "tail-tracking", "lead-tracking", "aerial-tracking"),
+        *("arc-tracking", "pan-tracking", "tilt-tracking"),
+    ]
+)
+
+
+def _known_word(word: str) -> str:
+    if word not in _LABEL_WORDS:
+        raise ValueError("no label of CameraBench, which writes pan-left, roll-CW or no-motion")
+    return word
+
+
+class LabelledClip(BaseModel):
+    "A line of CameraBench's file; its other fields, `Video` and `caption`, are passed over."
+
+    path: Annotated[str, Field(min_length=1, max_length=500)]  # Of the clip, below the folder, with slashes
+    labels: Annotated[list[Annotated[str, AfterValidator(_known_word)]], Field(min_length=1, max_length=34)]
+
+
+def read_labels(
+    folder: str | Path,  # Folder with test.jsonl
+) -> list[LabelledClip]:  # In the order of the file; each path once
+    "What people say that the camera of each clip does."
+    file = Path(folder) / "test.jsonl"
+    if not os.path.exists(file):
+        raise InputError(f"{folder} holds no test.jsonl, the labels of CameraBench: put it there, beside its clips")
+    clips = {}
+    for number, line in enumerate(read_text(file, limit="json", kind="file of labels").split("\n"), 1):
+        if not line.strip():
+            continue
+        name = f"{file}, line {number}"
+        clip = checked(LabelledClip, read_json(line.encode(), name=name), name=name)
+        if clip.path in clips:
+            raise InputError(f"{name} names the clip {quoted(clip.path)} again: keep one line a clip")
+        clips[clip.path] = clip
+    if not clips:
+        raise InputError(f"{file} names no clip: take the whole test.jsonl of CameraBench")
+    return [*clips.values()]
+
+
+# %% ../../nbs/2_metrics/05_validation.ipynb #e04bdc00
+def _find_clip(folder: str | Path, name: str) -> Path | None:
+    "A clip at its path, beside the labels, or as the GIF of the same name; None where there is none."
+    plain = PurePosixPath(name)
+    for place in (name, plain.name, f"videos_gif/{plain.stem}.gif"):
+        if os.path.isfile(file := path_inside(folder, place, "clip")):
+            return file
+    return None
+
+
+def label_task(
+    file: str,  # The clip
+    name: str,  # What the labels call it
+    labels: list[str],  # What people say of it
+) -> dict[str, Any]:  # What was measured, JSON-ready
+    "The camera's total of a labelled clip, and how far the picture moves at most."
+    told = dict(clip=name, labels=labels)
+    try:
+        found = measure_file(file, cache=False)
+    except InputError as error:
+        return dict(told, refused=str(error).replace(printable(file), name))
+    camera = found.camera
+    return dict(
+        told,
+        verdict=found.path.verdict.level,
+        label=camera.label(),
+        total={component: round(value, 6) for component, value in camera.total().items()},
+        moved=round(float(camera.displacement().max()), 6),
+    )
+
+
+def _label_tasks(data: str | Path) -> list[tuple[str, Callable, tuple[Any, ...]]]:
+    "A task for each labelled clip that is there."
+    if not str(data):
+        raise InputError("the preset labels needs clips with labels: give their folder with --data")
+    clips, tasks = read_labels(data), []
+    for clip in clips:
+        if (file := _find_clip(data, clip.path)) is not None:
+            name = json.dumps(["labels", clip.path, *clip.labels])
+            tasks.append((name, label_task, (str(file), clip.path, clip.labels)))
+    if not tasks:
+        raise InputError(f"no clip that {data}/test.jsonl names is there ({len(clips)} are named): put them beside it")
+    return tasks
+
+
 # %% ../../nbs/2_metrics/05_validation.ipynb #2b3226f2
-def _tasks(preset: str, clips: int, shared: str = "") -> list:
+def _tasks(preset: str, clips: int, shared: str = "", data: str = "") -> list[tuple[str, Callable, tuple[Any, ...]]]:
     "Name, function and arguments of every task."
     if preset == "objects":
         cells = [(0.0, 1, False), *product((0.1, 0.2, 0.3, 0.4, 0.6), (1, 2), (False, True))]
@@ -481,6 +595,8 @@ def _tasks(preset: str, clips: int, shared: str = "") -> list:
             for name in HARD_CASES
             if seed < 4 or name != "drift"
         ]
+    elif preset == "labels":
+        return _label_tasks(data)
     elif preset == "real":
         return [(json.dumps(["real", *clip]), real_task, (shared, *clip, 60)) for clip in _REAL]
     elif preset == "truth":
@@ -496,33 +612,41 @@ def _tasks(preset: str, clips: int, shared: str = "") -> list:
         ]
     else:
         raise InputError(
-            f"unknown preset {preset!r}; choose from objects, degraded, parallax, hard, scores, retrieval, real, truth"
+            f"unknown preset {preset!r}; choose from objects, degraded, parallax, hard, scores, retrieval, real, "
+            "truth, labels"
         )
     function = dict(objects=object_task, degraded=degraded_task, parallax=parallax_task)[preset]
     return [(json.dumps([preset, cell, seed]), function, (cell, seed)) for seed in range(clips) for cell in cells]
 
 
-def _run(task: tuple) -> dict:
+def _run(task: tuple[str, Callable, tuple[Any, ...]]) -> dict[str, Any]:
     return task[1](*task[2])
 
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #bfbbe521
+def _need_photos(preset: str, photos: str | Path | None) -> str:
+    if photos is None:
+        raise InputError(f"the preset {preset} needs photographs: give --photos, such as nbs/sources/large")
+    return str(photos)
+
+
 def run_preset(
-    preset: str,  # objects, degraded, parallax, hard, scores, retrieval, real or truth
+    preset: str,  # objects, degraded, parallax, hard, scores, retrieval, real, truth or labels
     output: str | Path,  # Folder for PRESET.jsonl, one line a task; lines that are there are kept
     *,
-    photos: str | Path,  # Folder of photographs
+    photos: str | Path | None = None,  # Folder of photographs, which all presets but labels need
     clips: int = _CLIPS,  # Clips in a cell
     workers: int = 2,  # Processes
     shared: str | Path = "",  # Folder with `videos` and `homography_gt`, for the presets real and truth
-    progress: Callable | None = None,  # Called as progress(done, total) after each task
-) -> list[dict]:  # All results of the preset
+    data: str | Path = "",  # Folder with CameraBench's test.jsonl and clips, for the preset labels
+    progress: Callable[[int, int], None] | None = None,  # Called as progress(done, total) after each task
+) -> list[dict[str, Any]]:  # All results of the preset
     "Run what is pending of a preset; each task is written when it ends, so a run that was cut off goes on."
     store = TaskStore(Path(output) / f"{preset}.jsonl")
-    tasks = {task[0]: task for task in _tasks(preset, clips, str(shared))}
+    tasks = {task[0]: task for task in _tasks(preset, clips, str(shared), str(data))}
     pending = store.pending(dict.fromkeys(tasks))
     done = len(tasks) - len(pending)
-    begin = dict(initializer=_start, initargs=(str(photos),))
+    begin = {} if preset == "labels" else dict(initializer=_start, initargs=(_need_photos(preset, photos),))
     for task, result in in_processes(_run, [tasks[name] for name in pending], workers=workers, in_order=False, **begin):
         if result is None:
             continue  # its process died; the next run tries it again
@@ -535,7 +659,7 @@ def run_preset(
 
 def read_results(
     path: str | Path,  # File of `run_preset`; one that is not there gives nothing
-) -> list[dict]:  # One dictionary a task; a line cut off while writing is left out
+) -> list[dict[str, Any]]:  # One dictionary a task; a line cut off while writing is left out
     "Stored results."
     return [*TaskStore(path).read().values()]
 
@@ -545,9 +669,10 @@ _FAIL = 5.0  # pixels of corner error above which a pair has failed
 
 
 def pair_table(
-    results: list,  # Of the presets objects or degraded
-    key: object = None,  # Function from a task's cell to the name of a row; None: the cell itself
-) -> dict:  # Row -> pairs, fail and median of both estimators, share of masks that overlap, verdicts
+    results: Sequence[dict[str, Any]],  # Of the presets objects or degraded
+    key: Callable[[Any], str] | None = None,  # From a task's cell to the name of a row; None: the cell itself
+    # Row -> pairs, fail and median of both estimators, share of masks that overlap, verdicts
+) -> dict[str, dict[str, Any]]:
     "Failures and medians of both estimators by cell."
     rows = {}
     for result in results:
@@ -571,7 +696,7 @@ def pair_table(
 
 
 def print_table(
-    table: dict,  # Of `pair_table`
+    table: dict[str, dict[str, Any]],  # Of `pair_table`
 ) -> None:
     "The table as lines."
     print(f"{'':34} pairs   fail > 5 px: robust  RANSAC   median px: robust  RANSAC   mask overlap")
@@ -583,13 +708,92 @@ def print_table(
         )
 
 
+# %% ../../nbs/2_metrics/05_validation.ipynb #463d8abe
+def average_precision(
+    scores: Sequence[float],  # Of each clip, larger is surer
+    positive: Sequence[bool],  # Whether the label holds for it
+) -> float:  # From above 0 to 1, where all positives rank first
+    "Area under precision over recall in steps; clips of equal score come in together."
+    values, holds = np.asarray(scores, float), np.asarray(positive, bool)
+    if values.shape != holds.shape or not holds.any() or not np.isfinite(values).all():
+        raise ValueError(f"{values.size} finite scores and as many labels are needed, one of them positive")
+    order = np.argsort(-values, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
+    hits = np.cumsum(holds[order])[ends]
+    return float((np.diff(hits, prepend=0) / hits[-1] * hits / (ends + 1)).sum())
+
+
+# %% ../../nbs/2_metrics/05_validation.ipynb #8e2e15d1
+_SENSES = {
+    "pan-left": ("pan", 1),
+    "pan-right": ("pan", -1),
+    "tilt-up": ("tilt", 1),
+    "tilt-down": ("tilt", -1),
+    "roll-CW": ("roll", -1),
+    "roll-CCW": ("roll", 1),
+    "zoom-in": ("zoom", 1),
+    "zoom-out": ("zoom", -1),
+}
+_LABEL_ROWS = {word: {word} for word in (*_SENSES, "no-motion", "static")} | {
+    f"zoom-{way} or dolly-{way}": {f"zoom-{way}", f"dolly-{way}"} for way in ("in", "out")
+}
+
+
+class LabelRow(TypedDict):
+    "How well a label is found."
+
+    positives: int  # Clips for which it holds
+    precision: float | None  # Average precision; None without positives
+    chance: float  # That of a random order: the share of positives
+
+
+def label_scores(
+    result: dict[str, Any],  # Of `label_task`
+) -> dict[str, float]:  # Label -> score, at least 0
+    "How far a measured camera goes the way each label says."
+    if "refused" in result:
+        return dict.fromkeys((*_SENSES, "no-motion", "static"), 0.0)
+    amounts = result["total"] | dict(zoom=math.log(max(result["total"]["zoom"], 1e-9)))
+    scores = {word: max(0.0, sign * amounts[component]) for word, (component, sign) in _SENSES.items()}
+    return scores | dict.fromkeys(("no-motion", "static"), 1 / (1 + result["moved"]))
+
+
+def label_table(
+    results: Sequence[dict[str, Any]],  # Of the preset labels
+) -> dict[str, LabelRow]:  # Label, or two that look alike -> how well it is found
+    "Average precision of each label."
+    scores = [label_scores(result) for result in results]
+    rows = {}
+    for name, words in _LABEL_ROWS.items():
+        holds = [not words.isdisjoint(result["labels"]) for result in results]
+        ranked = [found[name.partition(" ")[0]] for found in scores]
+        precision = average_precision(ranked, holds) if any(holds) else None
+        rows[name] = LabelRow(positives=sum(holds), precision=precision, chance=sum(holds) / max(len(holds), 1))
+    return rows
+
+
+def print_labels(
+    results: Sequence[dict[str, Any]],  # Of the preset labels
+    *,
+    absent: int = 0,  # Labelled clips that were not there
+) -> None:
+    "The table of the labels as lines, and how many clips it rests on."
+    print(f"{'':22} positives  average precision  by chance")
+    for name, row in label_table(results).items():
+        precision = "-" if row["precision"] is None else f"{row['precision']:.3f}"
+        print(f"{name:22} {row['positives']:9} {precision:>18} {row['chance']:10.3f}")
+    refused = sum("refused" in result for result in results)
+    doubted = sum(result.get("verdict", "reliable") != "reliable" for result in results)
+    print(f"{len(results)} clips: {refused} refused (score 0), {doubted} doubted; not there: {absent}")
+
+
 # %% ../../nbs/2_metrics/05_validation.ipynb #c1514e31
 def time_estimators(
     output: str | Path,  # Folder for time.json
     *,
     photos: str | Path,  # Folder of photographs
     repeats: int = 7,  # Runs of each
-) -> dict:  # Seconds a clip of 16 frames: medians and all runs, by clip and way
+) -> dict[str, Any]:  # Seconds a clip of 16 frames: medians and all runs, by clip and way
     """Time the robust estimator against the plain loop that detects features anew for every pair, on one thread, in
     turn."""
     cv2.setNumThreads(1)
@@ -624,9 +828,9 @@ def time_estimators(
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #5495859e
 def main(
-    arguments: list | None = None,  # Of the command line; None: those of the process
+    arguments: list[str] | None = None,  # Of the command line; None: those of the process
 ) -> None:
-    "python -m cammimic.metrics.validation PRESET... --output FOLDER --photos FOLDER"
+    "python -m cammimic.metrics.validation PRESET... --output FOLDER [--photos FOLDER] [--data FOLDER]"
     parser = argparse.ArgumentParser(
         prog="python -m cammimic.metrics.validation",
         description="Measure rendered clips whose motion is known; a run that was cut off goes on.",
@@ -634,13 +838,14 @@ def main(
     parser.add_argument(
         "presets",
         nargs="+",
-        help="objects, degraded, parallax, hard, scores, retrieval; time; with --shared also real, truth",
+        help="objects, degraded, parallax, hard, scores, retrieval, time; --shared: real, truth; --data: labels",
     )
     parser.add_argument("--output", required=True, help="folder for PRESET.jsonl")
-    parser.add_argument("--photos", required=True, help="folder of photographs, such as nbs/sources/large")
+    parser.add_argument("--photos", help="folder of photographs, such as nbs/sources/large; all but labels need it")
     parser.add_argument("--clips", type=int, default=_CLIPS, help="clips in a cell (40: 600 pairs)")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--shared", default="", help="folder with videos and homography_gt")
+    parser.add_argument("--data", default="", help="folder with test.jsonl of CameraBench and its clips")
     os.environ["OMP_NUM_THREADS"] = "1"
     with console():
         values = parser.parse_args(arguments)
@@ -655,21 +860,26 @@ def main(
 def _run_and_tell(preset: str, values: argparse.Namespace) -> None:
     "Run a preset, and say how far it is."
     if preset == "time":
-        time_estimators(values.output, photos=values.photos)
+        time_estimators(values.output, photos=_need_photos(preset, values.photos))
         return
 
     def say(done, total):
         print(f"\r{preset}: {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
-    run_preset(
+    results = run_preset(
         preset,
         values.output,
         photos=values.photos,
         clips=values.clips,
         workers=values.jobs,
         shared=values.shared,
+        data=values.data,
         progress=say,
     )
+    if preset == "labels":
+        asked = {task for task, *_ in _label_tasks(values.data)}
+        absent = len(read_labels(values.data)) - len(asked)
+        print_labels([result for result in results if result["task"] in asked], absent=absent)
 
 
 # %% ../../nbs/2_metrics/05_validation.ipynb #f5852672

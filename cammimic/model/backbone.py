@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,13 +44,14 @@ class Backbone:
     unet: torch.nn.Module
     vae: torch.nn.Module  # Image autoencoder with `AutoencoderKL`'s interface
     text_encoder: torch.nn.Module  # Text model
-    tokenizer: object  # Its tokenizer
-    scheduler: object  # diffusers scheduler the model was trained with
-    sizes: tuple = ((576, 320),)  # Frame sizes (width, height) the model does well, in pixels; the first is its default
+    tokenizer: Any  # Its tokenizer, of transformers
+    scheduler: Any  # diffusers scheduler the model was trained with
+    # Frame sizes (width, height) the model does well, in pixels; the first is its default
+    sizes: tuple[tuple[int, int], ...] = ((576, 320),)
     num_frames: int = 16  # Frames of a sample
     guidance_scale: float = 12.0  # Default scale of classifier-free guidance
     # Fields of `SamplingSettings` that suit this model, for `default_sampling`
-    sampling: dict = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
     lora_rank: int = 32  # Default rank of the adapters
     # Modules for spatial LoRA
     spatial_pattern: str = r".*\.attentions\.\d+\.transformer_blocks\.\d+\.attn1\." + PROJECTIONS
@@ -58,7 +60,7 @@ class Backbone:
         r"(.*\.temp_attentions\.\d+|transformer_in)\.transformer_blocks\.\d+\.attn[12]\." + PROJECTIONS
     )
     # (pattern, replacement): temporal modules a spatial one is kept orthogonal to
-    pairings: tuple = tuple(
+    pairings: tuple[tuple[str, str], ...] = tuple(
         (r"(^|\.)attentions\.(.*)\.attn1\.", rf"\1temp_attentions.\2.{attention}.") for attention in ("attn1", "attn2")
     )
     licence: str = ""  # Licence of the weights, if known
@@ -69,7 +71,7 @@ class Backbone:
     offload: bool = False  # The denoiser rests there, too, while they work
     frames_at_once: int = 8  # Frames that go through the autoencoder together
     # What others remember of this very model, such as its digest
-    notes: dict = field(default_factory=dict, compare=False, repr=False)
+    notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -112,7 +114,7 @@ def at_work(
     self: Backbone,
     part: torch.nn.Module,  # The text encoder or the autoencoder
 ) -> Iterator[torch.device]:  # The model's device, with the part on it
-    "Bring a resting part to the model's device for the length of a `with`."
+    "CPU offload: a part that rests elsewhere, on the model's device for the length of a `with`."
     device = self.device
     if self.resting is None:
         yield device
@@ -166,7 +168,7 @@ _LARGER_TYPES = {
 @torch.no_grad()
 def encode_prompt(
     self: Backbone,
-    prompts: list,  # Prompts
+    prompts: str | list[str],  # One prompt or several
 ) -> torch.Tensor:  # Text embeddings, shape (B, L, D)
     "Embed prompts; one that does not fit the text encoder raises `InputError`."
     prompts = check_prompts(prompts)
@@ -236,7 +238,7 @@ def denoise(
 def nearest_size(
     self: Backbone,
     aspect: float,  # Wanted width over height
-) -> tuple:  # Width and height, in pixels
+) -> tuple[int, int]:  # Width and height, in pixels
     "The size the model does well whose aspect ratio is nearest."
     if not aspect > 0:
         raise InputError(f"the aspect ratio must be positive, got {aspect}")
@@ -369,7 +371,7 @@ def draw_timestep(
     self: Backbone,
     generator: torch.Generator,  # Source of randomness, on the CPU
 ) -> torch.Tensor:  # Shape (1,)
-    "A random time step of training."
+    "Sample a training timestep."
     return torch.randint(self.scheduler.config.num_train_timesteps, (1,), generator=generator)
 
 
@@ -379,7 +381,7 @@ def solver(
     self: Backbone,
     name: str,  # One of `SOLVERS`
     steps: int,  # Steps from pure noise
-) -> object:  # A diffusers scheduler, its time steps set
+) -> Any:  # A diffusers scheduler, its timesteps set
     "A fresh solver with the model's noise schedule."
     import diffusers
 
@@ -403,9 +405,9 @@ def solver(
 def noise_level(
     self: Backbone,
     timestep: torch.Tensor,  # Time step of a solver; below 0 is past the last
-    solver: object = None,  # The solver; None: the model's own scheduler
+    solver: Any = None,  # The solver; None: the model's own scheduler
 ) -> tuple[torch.Tensor, torch.Tensor]:  # Shares of signal and noise
-    "How much signal and noise there is at a time step."
+    "How much signal and noise there is at a timestep."
     cumulative = self.scheduler.alphas_cumprod[int(timestep)] if timestep >= 0 else torch.tensor(1.0)
     return cumulative.sqrt(), (1 - cumulative).sqrt()
 
@@ -414,7 +416,7 @@ def noise_level(
 def latent_groups(
     self: Backbone,
     num_frames: int,  # Frames of a video
-) -> list:  # A slice of frames for each latent frame; a number the model cannot make raises `InputError`
+) -> list[slice]:  # A slice of frames for each latent frame; a number the model cannot make raises `InputError`
     "Which frames each latent frame stands for."
     return [slice(k, k + 1) for k in range(num_frames)]
 
@@ -429,7 +431,7 @@ def encode_stills(
 
 
 # %% ../../nbs/3_model/01_backbone.ipynb #3a495c41
-def _learn_merges(words: list) -> list:
+def _learn_merges(words: list[str]) -> list[tuple[str, str]]:
     "BPE merges that turn every word into one piece, most frequent pair first."
     pieces, merges = [[*word[:-1], word[-1] + "</w>"] for word in dict.fromkeys(words)], []
     while counts := Counter(pair for parts in pieces for pair in zip(parts, parts[1:], strict=False)):
@@ -445,11 +447,11 @@ def _learn_merges(words: list) -> list:
 
 
 def build_tokenizer(
-    words: list,  # Lower-case words that become one token each
+    words: list[str],  # Lower-case words that become one token each
     *,
     num_rare: int = 32,  # Number of nonsense words added at the end of the vocabulary
     max_length: int = 40,  # Longest prompt, in tokens
-) -> object:  # A `CLIPTokenizer`
+) -> Any:  # A `CLIPTokenizer`
     "A byte-level BPE `CLIPTokenizer` in which every given word is one token."
     from tokenizers import pre_tokenizers
     from transformers import CLIPTokenizer
@@ -472,7 +474,7 @@ _SMALL_VOCABULARY = 10_000  # Tokens below which a vocabulary is a list of words
 
 
 def unknown_words(
-    tokenizer: object,  # Of `build_tokenizer`, or any other
+    tokenizer: Any,  # Of `build_tokenizer`, or any other
     prompt: str,  # What a user wrote
 ) -> list[str]:  # Words, and signs such as emoji, each once; none for a tokenizer of a large model
     "What a small model has never seen."
@@ -487,15 +489,13 @@ def unknown_words(
 
 # %% ../../nbs/3_model/01_backbone.ipynb #7c2e19b5
 def rare_token(
-    tokenizer: object,  # A CLIP or T5 tokenizer
+    tokenizer: Any,  # A CLIP or T5 tokenizer
     *,
     seed: int = 0,  # Same seed, same token
 ) -> str:  # A word of the vocabulary that prompts hardly ever use
     "A rare word of the tokenizer's own vocabulary, to stand for <v>."
-    empty, words = (
-        len(tokenizer("").input_ids),
-        [word for word, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])],
-    )
+    empty = len(tokenizer("").input_ids)
+    words = [word for word, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
     # whole words, as SentencePiece and CLIP mark them
     words = [
         word.removeprefix("▁").removesuffix("</w>") for word in words if word.startswith("▁") or word.endswith("</w>")
@@ -508,48 +508,67 @@ def rare_token(
 
 
 # %% ../../nbs/3_model/01_backbone.ipynb #00eb7ddc
+def _tiny_unet() -> torch.nn.Module:
+    "A random denoiser of clips."
+    from diffusers import UNet3DConditionModel
+
+    return UNet3DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        attention_head_dim=4,
+        cross_attention_dim=16,
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+    )
+
+
+def _tiny_autoencoder() -> torch.nn.Module:
+    "A random autoencoder that halves each side."
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+    )
+
+
+def _tiny_text_encoder(tokenizer: Any) -> torch.nn.Module:
+    "A random CLIP text encoder for a tokenizer."
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=24,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
 def tiny_backbone(
     *,
     seed: int = 0,  # Seed of the random weights
     prediction_type: str = "epsilon",  # What the denoiser is taken to predict: epsilon, v_prediction or sample
 ) -> Backbone:  # Random backbone for frames of 16×16 pixels and 8 frames
     "A random backbone of zeroscope's classes, built in a moment."
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from diffusers import DDIMScheduler
 
     tokenizer = build_tokenizer(["a", "video", "camera", "motion", "of", "scene"], max_length=24)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet = UNet3DConditionModel(
-            sample_size=8,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            norm_num_groups=8,
-            attention_head_dim=4,
-            cross_attention_dim=16,
-            down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-            up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        )
-        vae = AutoencoderKL(
-            block_out_channels=(8, 8),
-            norm_num_groups=4,
-            latent_channels=4,
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-        )
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=16,
-                intermediate_size=32,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                max_position_embeddings=24,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        )
+        unet, vae = _tiny_unet(), _tiny_autoencoder()
+        text_encoder = _tiny_text_encoder(tokenizer)
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear",
         prediction_type=prediction_type,

@@ -11,6 +11,7 @@ __all__ = [
     "Phase",
     "architecture",
     "steps_of",
+    "Estimate",
     "estimate",
     "Gpu",
     "gpu_named",
@@ -21,17 +22,16 @@ __all__ = [
 # %% ../../nbs/3_model/11_cost.ipynb #2d65d202
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from unittest.mock import patch
 
 import click
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -50,29 +50,37 @@ _FUSED = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _FUSED_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
+def _tensors(values: Iterable) -> Iterator[torch.Tensor]:
+    "The tensors among arguments or results, those of lists too."
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
 class LiveMemory(TorchDispatchMode):
-    "Bytes of the tensors made inside a `with`, the most that lived at once, a curve of them, and the work of products."
+    "Bytes of the tensors made inside a `with`, the most that lived at once, a curve of them, and FLOPs."
 
     def __init__(self):
         super().__init__()
         self.now, self.peak, self.flops, self.curve, self._seen = 0, 0, 0, [], WeakIdKeyDictionary()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        for tensor in tree_leaves((args, kwargs)):
-            if isinstance(tensor, torch.Tensor):
-                # weights and inputs are not made here, though views of them are
-                self._seen.setdefault(tensor.untyped_storage(), True)
-        made = function(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        for tensor in _tensors((*args, *kwargs.values())):
+            # weights and inputs are not made here, though views of them are
+            self._seen.setdefault(tensor.untyped_storage(), True)
+        made = function(*args, **kwargs)
         packet = function._overloadpacket
         if packet is _FUSED:
             self.flops += sdpa_flop_count(*(x.shape for x in args[:3]))
         elif packet is _FUSED_BACKWARD:
             self.flops += sdpa_backward_flop_count(*(x.shape for x in args[:4]))
         elif packet in flop_registry:
-            self.flops += flop_registry[packet](*args, **(kwargs or {}), out_val=made)
-        for tensor in [made] if isinstance(made, torch.Tensor) else tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                self._note(tensor.untyped_storage())
+            self.flops += flop_registry[packet](*args, **kwargs, out_val=made)
+        for tensor in _tensors([made]):
+            self._note(tensor.untyped_storage())
         return made
 
     def _note(self, storage: Any) -> None:
@@ -186,7 +194,7 @@ _KNOWN = {
 }
 
 
-def _configs(name: str) -> dict:
+def _configs(name: str) -> dict[str, tuple[str, dict[str, Any]]]:
     "Classes and configurations of a model's parts, from its own small files."
     check_model_folder(name)
     read_pipeline(name)  # refuses what cannot be loaded, before anything else is read
@@ -206,7 +214,7 @@ def _configs(name: str) -> dict:
     return found
 
 
-def _built(kind: str, config: dict) -> torch.nn.Module:
+def _built(kind: str, config: dict[str, Any]) -> torch.nn.Module:
     "A part of given settings, with random weights."
     import diffusers
     import transformers
@@ -257,7 +265,7 @@ def architecture(
 
 
 # %% ../../nbs/3_model/11_cost.ipynb #aa482610
-def _latents(backbone: Backbone, size: tuple, num_frames: int, batch: int = 1) -> torch.Tensor:
+def _latents(backbone: Backbone, size: tuple[int, int], num_frames: int, batch: int = 1) -> torch.Tensor:
     "Latents of a video, on the model's device."
     channels = backbone.unet.config.in_channels
     return torch.zeros(
@@ -297,22 +305,17 @@ def _training_pass(backbone: Backbone, latents: torch.Tensor, adapter: str) -> N
 def steps_of(
     backbone: Backbone,  # Model; it is given adapters
     *,
-    size: tuple,  # Frames (width, height) in pixels
+    size: tuple[int, int],  # Frames (width, height) in pixels
     num_frames: int,  # Frames F
     rank: int | None = None,  # Rank of the adapters; None is the model's own
     guidance: bool = True,  # Classifier-free guidance
-) -> dict:  # Functions by phase: text, encoding, motion, scene, sampling, decoding
+) -> dict[str, Callable[[], None]]:  # By phase: text, encoding, motion, scene, sampling, decoding
     "One step of each phase of a transfer, of zeros."
     add_lora(backbone, rank=rank)
-    clip, still, whole = (
-        _latents(backbone, size, num_frames),
-        _latents(backbone, size, 1),
-        isinstance(backbone, WanBackbone),
-    )
-    chunk, vae_type = (
-        num_frames if whole else min(backbone.frames_at_once, num_frames),
-        next(backbone.vae.parameters()).dtype,
-    )
+    clip, still = _latents(backbone, size, num_frames), _latents(backbone, size, 1)
+    whole = isinstance(backbone, WanBackbone)  # Its autoencoder takes all frames together
+    chunk = num_frames if whole else min(backbone.frames_at_once, num_frames)
+    vae_type = next(backbone.vae.parameters()).dtype
 
     def motion():
         _training_pass(backbone, still, "spatial")
@@ -352,59 +355,73 @@ def steps_of(
 
 
 # %% ../../nbs/3_model/11_cost.ipynb #bab2e26c
+class Estimate(TypedDict):
+    "Peak memory and FLOPs of a transfer."
+
+    backbone: str  # Name of the model
+    size: list[int]  # Width and height of the frames, pixels
+    num_frames: int  # Frames F
+    parameters: dict[str, int]  # Numbers by part: denoiser, autoencoder, text
+    adapters: dict[str, int]  # Numbers by adapter
+    adapter_file: int  # Bytes of a motion file
+    weights: int  # Bytes of the frozen weights
+    training: int  # Bytes of adapters and optimiser
+    phases: list[dict[str, Any]]  # Fields of `Phase`
+    peak: int  # Bytes on the device at most
+
+
+def _check_shape(backbone: Backbone, size: tuple[int, int], num_frames: int) -> None:
+    "Refuse frames that the model does not make."
+    check_limit("frames", num_frames, "the video")
+    check_limit("frame", size[0] * size[1], "the video")
+    halvings = 1 if isinstance(backbone, WanBackbone) else len(backbone.unet.config.block_out_channels) - 1
+    factor = backbone.scale_factor * 2**halvings
+    if size[0] % factor or size[1] % factor:
+        nearest = "x".join(str(max(1, round(side / factor)) * factor) for side in size)
+        raise InputError(
+            f"{backbone.name} makes frames whose sides are multiples of {factor}, got {size[0]}x{size[1]}; the nearest "
+            f"is {nearest}"
+        )
+
+
+def _held(phase: str, weights: dict[str, int], training: int, offload: bool) -> int:
+    "Bytes on the device while a phase works: the denoiser, and what this phase has beside it."
+    beside = dict(text="text", encoding="autoencoder", decoding="autoencoder").get(phase)
+    if beside is None:
+        return training + weights["denoiser"]
+    return weights[beside] + (0 if offload else weights["denoiser"])
+
+
 def estimate(
     backbone: Backbone,  # Model on the meta device, of `architecture`, or any other
     *,
-    size: tuple | None = None,  # Frames (width, height) in pixels; None is the model's own
+    size: tuple[int, int] | None = None,  # Frames (width, height) in pixels; None is the model's own
     num_frames: int | None = None,  # None is the model's own
     rank: int | None = None,  # Rank of the adapters; None is the model's own
     train_steps: int = 150,  # Steps of each stage
     sampling_steps: int = 30,  # Denoising steps
     guidance: bool = True,  # Classifier-free guidance
     offload: bool = False,  # The denoiser, too, leaves the device while text encoder or autoencoder work
-    # 'parameters' by part, 'adapters', 'weights' and 'training' in bytes, 'phases', 'peak' in bytes on the device
-) -> dict:
-    "Memory and work of a transfer."
+) -> Estimate:  # For the whole transfer, and for a step of each phase
+    "Peak memory and FLOPs of a transfer, phase by phase."
     size, num_frames = size or backbone.sizes[0], num_frames or backbone.num_frames
-    check_limit("frames", num_frames, "the video")
-    check_limit("frame", size[0] * size[1], "the video")
-    factor = backbone.scale_factor * (
-        2 if isinstance(backbone, WanBackbone) else 2 ** (len(backbone.unet.config.block_out_channels) - 1)
-    )
-    if size[0] % factor or size[1] % factor:
-        raise InputError(
-            f"{backbone.name} makes frames whose sides are multiples of {factor}, got {size[0]}x{size[1]}; the nearest "
-            f"is {max(1, round(size[0] / factor)) * factor}x{max(1, round(size[1] / factor)) * factor}"
-        )
-    groups, parts = (
-        backbone.latent_groups(num_frames),
-        dict(denoiser=backbone.unet, autoencoder=backbone.vae, text=backbone.text_encoder),
-    )
-    parameters, weights = (
-        {name: sum(measure(w) for w in part.parameters()) for name, part in parts.items()}
-        for measure in (torch.numel, lambda w: w.numel() * w.element_size())
-    )
+    _check_shape(backbone, size, num_frames)
+    groups = backbone.latent_groups(num_frames)
+    parts = dict(denoiser=backbone.unet, autoencoder=backbone.vae, text=backbone.text_encoder)
+    parameters = {name: sum(w.numel() for w in part.parameters()) for name, part in parts.items()}
+    weights = {name: sum(w.numel() * w.element_size() for w in part.parameters()) for name, part in parts.items()}
     works = steps_of(backbone, size=size, num_frames=num_frames, rank=rank, guidance=guidance)
-    adapters = {
-        name: sum(w.numel() for w in adapter_parameters(backbone, name).values()) for name in ("spatial", "temporal")
-    }
-    # weights and two moments; gradients are counted with the passes
-    chunks, training = (
-        1 if isinstance(backbone, WanBackbone) else -(-len(groups) // backbone.frames_at_once),
-        12 * sum(adapters.values()),
-    )
-    times = dict(
-        text=1, encoding=2 * chunks, motion=train_steps, scene=train_steps, sampling=sampling_steps, decoding=chunks
-    )
-    held = {
-        name: weights.get(dict(text="text", encoding="autoencoder", decoding="autoencoder").get(name), training)
-        + (0 if offload and name not in ("motion", "scene", "sampling") else weights["denoiser"])
-        for name in works
-    }
+    matrices = {name: adapter_parameters(backbone, name).values() for name in ("spatial", "temporal")}
+    adapters = {name: sum(w.numel() for w in found) for name, found in matrices.items()}
+    training = 12 * sum(adapters.values())  # weights and two moments; gradients are counted with the passes
+    chunks = 1 if isinstance(backbone, WanBackbone) else -(-len(groups) // backbone.frames_at_once)
+    times = dict(text=1, encoding=2 * chunks, motion=train_steps, scene=train_steps, sampling=sampling_steps)
+    times["decoding"] = chunks
+    held = {name: _held(name, weights, training, offload) for name in works}
     phases = [_counted(name, times[name], work, held[name]) for name, work in works.items()]
     for weight in backbone.unet.parameters():
         weight.grad = None
-    return dict(
+    return Estimate(
         backbone=backbone.name,
         size=list(size),
         num_frames=num_frames,
@@ -513,9 +530,9 @@ def _gigabytes(stated: re.Match, text: str) -> float:
 
 
 def seconds_on(
-    found: dict,  # Of `estimate`
+    found: Estimate,  # Of `estimate`
     gpu: str,  # A name, as `gpu_named` takes it
-) -> dict:  # Seconds of each phase of a transfer
+) -> dict[str, float]:  # Seconds of each phase of a transfer
     "Time of a transfer on a GPU, to within a factor of about two."
     speed = gpu_named(gpu).tflops
     if speed is None:
@@ -608,7 +625,7 @@ def command(
     report(found, rows, as_json)
 
 
-def _rows_on(card: Gpu, found: dict) -> list[tuple[str, str]]:
+def _rows_on(card: Gpu, found: Estimate) -> list[tuple[str, str]]:
     "What to say of a GPU; `found` takes it in, too."
     seconds = None if card.tflops is None else seconds_on(found, card.name)
     rounded = None if seconds is None else {name: round(value, 1) for name, value in seconds.items()}

@@ -21,6 +21,7 @@ import copy
 import math
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -190,12 +191,12 @@ def _text_encoder(tokenizer):
 
 def embedded_parts(
     vae: PatchAutoencoder,  # Trained autoencoder
-    tokenizer: object,  # Its tokenizer, of `build_tokenizer`
+    tokenizer: Any,  # Its tokenizer, of `build_tokenizer`
     *,
     image: bool = False,  # A denoiser of single frames, `UNet2DConditionModel`, rather than of clips
     head_width: int = HEAD_WIDTH,  # Channels of an attention head
     seed: int = 0,  # Seed of the random weights
-) -> dict:  # Arguments of `Backbone`; UNet and text encoder are untrained
+) -> dict[str, Any]:  # Arguments of `Backbone`; UNet and text encoder are untrained
     "The embedded backbone before training."
     from diffusers import DDIMScheduler, UNet2DConditionModel, UNet3DConditionModel
 
@@ -247,7 +248,7 @@ def embedded_parts(
 # %% ../../nbs/3_model/05_embedded.ipynb #8ccde3f8
 def read_tokenizer(
     folder: str | Path,  # Model folder
-) -> object:  # A `CLIPTokenizer`
+) -> Any:  # A `CLIPTokenizer`
     "The tokenizer stored in a model folder."
     from transformers import CLIPTokenizer
 

@@ -19,6 +19,7 @@ __all__ = [
 import importlib.util
 import shutil
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class MotionModuleBackbone(Backbone):
     def latent_groups(
         self,
         num_frames: int,
-    ) -> list:  # A slice for each frame; more than the motion modules can tell apart raise `InputError`
+    ) -> list[slice]:  # A slice for each frame; more than the motion modules can tell apart raise `InputError`
         most = self.unet.config.motion_max_seq_length
         if num_frames > most:
             raise InputError(f"{self.name} can make at most {most} frames, got {num_frames}; use --num-frames {most}")
@@ -104,7 +105,7 @@ class FlowBackbone(Backbone):
         even = 1 - torch.rand(1, generator=generator)
         return 1000 * self.shift * even / (1 + (self.shift - 1) * even)
 
-    def solver(self, name: str, steps: int) -> object:  # A diffusers scheduler, its time steps set
+    def solver(self, name: str, steps: int) -> Any:  # A diffusers scheduler, its timesteps set
         import diffusers
 
         if name not in FLOW_SOLVERS:
@@ -124,7 +125,7 @@ class FlowBackbone(Backbone):
     def noise_level(
         self,
         timestep: torch.Tensor,
-        solver: object = None,
+        solver: Any = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # Shares of signal and noise
         if timestep < 0:
             sigma = torch.tensor(0.0)
@@ -152,7 +153,7 @@ class WanBackbone(FlowBackbone):
     def dtype(self) -> torch.dtype:  # Norms and time embedding stay in float32
         return self.unet.patch_embedding.weight.dtype
 
-    def latent_groups(self, num_frames: int) -> list:  # A slice of frames for each latent frame
+    def latent_groups(self, num_frames: int) -> list[slice]:  # A slice of frames for each latent frame
         step = self.vae.config.scale_factor_temporal
         if (num_frames - 1) % step:
             nearest = max(1, round((num_frames - 1) / step)) * step + 1
@@ -160,7 +161,10 @@ class WanBackbone(FlowBackbone):
         return [slice(0, 1), *(slice(first, first + step) for first in range(1, num_frames, step))]
 
     @torch.no_grad()
-    def encode_prompt(self, prompts: list) -> torch.Tensor:  # Text embeddings, shape (B, L, D), zero behind the prompt
+    def encode_prompt(
+        self,
+        prompts: str | list[str],  # One prompt or several
+    ) -> torch.Tensor:  # Text embeddings, shape (B, L, D), zero behind the prompt
         prompts, limit = check_prompts(prompts), min(self.tokenizer.model_max_length, 512)
         for prompt in prompts:
             length = len(self.tokenizer(prompt).input_ids)
@@ -216,7 +220,7 @@ class WanBackbone(FlowBackbone):
 
 
 # %% ../../nbs/3_model/04_families.ipynb #baeee91b
-def _sentencepiece(words: list, *, num_rare: int = 16) -> object:
+def _sentencepiece(words: list[str], *, num_rare: int = 16) -> Any:
     "A `T5Tokenizer` in which every given word is one token."
     from transformers import T5Tokenizer
 

@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
@@ -134,7 +135,7 @@ def read_config(
     name: str,  # Hub id or folder
     file: str,  # Name of a JSON file in it
     revision: str | None = None,  # Git revision on the hub
-) -> dict:  # What the file says
+) -> dict[str, Any]:  # What the file says
     "A small file of a folder or a repository."
     from huggingface_hub import hf_hub_download
 
@@ -722,7 +723,7 @@ def save_backbone(
     backbone: Backbone,  # Model without adapters
     folder: str | Path,  # Folder to make
     *,
-    card: dict | None = None,  # Facts for the model card
+    card: dict[str, Any] | None = None,  # Facts for the model card
 ) -> Path:  # The folder
     "Write a model in diffusers' layout, with a model card."
     import diffusers

@@ -16,6 +16,7 @@ __all__ = [
     "fuse_lora",
     "lora_state",
     "install_lora",
+    "round_lora",
     "write_lora",
     "read_lora",
 ]
@@ -27,6 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,7 +43,7 @@ ADAPTERS = ("spatial", "temporal")
 def lora_layers(
     backbone: Backbone,  # Model
     adapter: str | None = None,  # Only layers that carry this adapter; None is all
-) -> dict:  # peft's LoRA layers by module name
+) -> dict[str, torch.nn.Module]:  # peft's LoRA layers by module name
     "The adapted layers of a backbone, in the order of its modules."
     from peft.tuners.lora import LoraLayer
 
@@ -70,8 +72,8 @@ def remove_lora(
 def set_adapters(
     backbone: Backbone,  # Model
     *,
-    active: tuple = ADAPTERS,  # Adapters that take part in the forward pass
-    trainable: tuple = (),  # Adapters whose matrices receive gradients
+    active: tuple[str, ...] = ADAPTERS,  # Adapters that take part in the forward pass
+    trainable: tuple[str, ...] = (),  # Adapters whose matrices receive gradients
 ) -> None:
     "Choose which adapters act and which learn; layer masks are lifted."
     for name in (*active, *trainable):
@@ -157,7 +159,8 @@ def mask_layers(
     backbone: Backbone,  # Model
     adapter: str,  # Adapter to mask
     *,
-    keep: list,  # One boolean per layer of `lora_layers(backbone, adapter)`: False switches that layer's adapter off
+    # One boolean per layer of `lora_layers(backbone, adapter)`: False switches that layer's adapter off
+    keep: list[bool],
 ) -> None:
     "Switch single layers of an adapter off, until the next `set_adapters` or `mask_layers`."
     layers = lora_layers(backbone, adapter)
@@ -171,7 +174,7 @@ def mask_layers(
 def adapter_parameters(
     backbone: Backbone,  # Model
     adapter: str,  # Adapter
-) -> dict:  # Matrices A and B by name, such as `down_blocks.0. … .attn1.to_q.lora_A`
+) -> dict[str, torch.nn.Parameter]:  # Matrices A and B by name, such as `down_blocks.0. … .attn1.to_q.lora_A`
     "The parameters of one adapter."
     return {
         f"{name}.{part}": getattr(layer, part)[adapter].weight
@@ -222,10 +225,11 @@ def fuse_lora(
 def lora_state(
     backbone: Backbone,  # Model with adapters
     *,
-    adapters: tuple = ADAPTERS,  # Adapters to take
-    metadata: dict | None = None,  # Further JSON-ready facts to keep with them
+    adapters: tuple[str, ...] = ADAPTERS,  # Adapters to take
+    metadata: dict[str, Any] | None = None,  # Further JSON-ready facts to keep with them
     dtype: torch.dtype = torch.bfloat16,  # Type the matrices are rounded to
-) -> tuple[dict, dict]:  # Tensors by key, and the header: model, fingerprint, peft configuration, metadata
+    # Tensors by key, and the header: model, fingerprint, peft configuration, metadata
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     "Adapters as they are stored."
     layers = {a: lora_layers(backbone, a) for a in adapters}
     if not all(layers.values()):
@@ -250,7 +254,7 @@ def lora_state(
     )
 
 
-def _check_model(backbone: Backbone, header: dict) -> None:
+def _check_model(backbone: Backbone, header: dict[str, Any]) -> None:
     "Refuse a model whose weights are not those that the adapters were trained on."
     fingerprint, magnitudes = header.get("fingerprint"), header.get("magnitudes")
     if magnitudes is None:  # of 0.1.0
@@ -272,8 +276,8 @@ def _check_model(backbone: Backbone, header: dict) -> None:
 
 def install_lora(
     backbone: Backbone,  # Model of the kind the adapters were trained on; changed in place
-    tensors: dict,  # Tensors by key, of `lora_state` or `read_lora`
-    header: dict,  # Their header
+    tensors: dict[str, torch.Tensor],  # Tensors by key, of `lora_state` or `read_lora`
+    header: dict[str, Any],  # Their header
 ) -> None:
     "Put stored adapters into a backbone of any precision; adapters of another model are refused."
     _check_model(backbone, header)
@@ -295,11 +299,22 @@ def install_lora(
             weight.data = stored.to(weight)
 
 
+def round_lora(
+    backbone: Backbone,  # Model with adapters; changed in place
+    *,
+    dtype: torch.dtype = torch.bfloat16,  # Type that files hold
+) -> None:
+    "Round adapters to what a file would hold: the same as to store them and put them in again, in a moment."
+    for adapter in ADAPTERS:
+        for weight in adapter_parameters(backbone, adapter).values():
+            weight.data = weight.data.to(dtype).to(weight.dtype)
+
+
 # %% ../../nbs/3_model/02_lora.ipynb #390b0d9e
 def write_lora(
     path: str | Path,  # File to write, .safetensors
-    tensors: dict,  # Tensors by key
-    header: dict,  # Their header, JSON-ready
+    tensors: dict[str, torch.Tensor],  # Tensors by key
+    header: dict[str, Any],  # Their header, JSON-ready
 ) -> None:
     "Store adapters in one file; a full disk is told in one sentence, and leaves no file."
     from safetensors import SafetensorError
@@ -314,7 +329,7 @@ def write_lora(
 
 def read_lora(
     path: str | Path,  # File written by `write_lora`
-) -> tuple[dict, dict]:  # Tensors by key, and the header
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:  # Tensors by key, and the header
     "Read an adapter file; what is not one raises `InputError`."
     from safetensors import SafetensorError, safe_open
 

@@ -12,6 +12,7 @@ __all__ = [
     "read_reference",
     "measure_reference",
     "canvas_size",
+    "LearnOptions",
     "learn_motion",
     "unlearned_motion",
     "changed_motion",
@@ -23,8 +24,10 @@ from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from cammimic.core import InputError, printable
 from cammimic.geometry.measure import check_copy, copied_path, copy_remarks, measure_file
@@ -62,15 +65,15 @@ def phase_seed(
 class Motion:
     "What stage 1 learned from a reference clip."
 
-    tensors: dict  # Adapters `spatial` and `temporal`, of `lora_state`
-    header: dict  # Model, fingerprint, peft configuration, and the entries below
+    tensors: dict[str, torch.Tensor]  # Adapters `spatial` and `temporal`, of `lora_state`
+    header: dict[str, Any]  # Model, fingerprint, peft configuration, and the entries below
     path: CameraPath  # Camera path of the reference on the canvas, at the frames of the result
-    history: list = field(default_factory=list)  # Losses of stage 1, step by step
+    history: list[dict[str, float]] = field(default_factory=list)  # Losses of stage 1, step by step
     # The same at the frames of the reference, for the composed video; None where an older file lacks it
     fine: CameraPath | None = None
 
     @property
-    def size(self) -> tuple:  # Canvas, (width, height)
+    def size(self) -> tuple[int, int]:  # Canvas, (width, height)
         return tuple(self.header["size"])
 
     @property
@@ -116,7 +119,7 @@ class Motion:
 def read_reference(
     reference: str | Path,  # Video file
     *,
-    size: tuple,  # Canvas, (width, height) in pixels
+    size: tuple[int, int],  # Canvas, (width, height) in pixels
     num_frames: int = 16,  # Frames used, evenly spaced
     start: float = 0.0,  # Start of the window, in seconds
     duration: float | None = None,  # Length of the window, in seconds; None is to the end
@@ -126,7 +129,7 @@ def read_reference(
     cache: bool = True,  # Take what was measured before, and keep what is measured now
     # Frames on the canvas (F, H, W, 3) uint8, camera path, and facts about the clip; `fine` of them is the path at the
     # clip's own frames
-) -> tuple[np.ndarray, CameraPath, dict]:
+) -> tuple[np.ndarray, CameraPath, dict[str, Any]]:
     "A reference clip as the method sees it."
     return measure_reference(
         reference,
@@ -153,7 +156,7 @@ def measure_reference(
     level: bool = False,  # Take no roll
     cache: bool = True,  # Take what was measured before, and keep what is measured now
     # As `read_reference`, and masks of what moves by itself, shape (F, h, w) bool
-) -> tuple[np.ndarray, CameraPath, dict, np.ndarray]:
+) -> tuple[np.ndarray, CameraPath, dict[str, Any], np.ndarray]:
     "A reference clip and what moves by itself in it."
     if num_frames < 2:
         raise InputError(f"num_frames must be at least 2, got {num_frames}")
@@ -197,104 +200,110 @@ def canvas_size(
     backbone: Backbone,  # Model that will make the video
     aspect: str | float,  # Width over height as a number or "W:H", "reference" or "image"
     *,
-    reference_size: tuple,  # Size of the reference, in pixels
-    image_size: tuple | None = None,  # Size of the picture, in pixels
-) -> tuple:  # (width, height) in pixels
+    reference_size: tuple[int, int] | None,  # Size of the reference, in pixels; None where there is none
+    image_size: tuple[int, int] | None = None,  # Size of the image, in pixels
+) -> tuple[int, int]:  # (width, height) in pixels
     "The size of the result: the nearest the backbone can make to the wanted shape."
     wanted = {"reference": reference_size, "image": image_size}.get(aspect)
     if wanted is None and aspect == "image":
         raise InputError('the aspect "image" needs a picture; use reference or W:H')
-    if wanted is None:
-        try:
-            wanted = (
-                tuple(float(side) for side in str(aspect).split(":")) if ":" in str(aspect) else (float(aspect), 1.0)
-            )
-        except ValueError:
-            wanted = (0, 1)
-        if len(wanted) != 2 or min(wanted) <= 0 or not np.isfinite(wanted).all():
-            raise InputError(f"the aspect must be reference, image or W:H, got {aspect!r}")
-    return backbone.nearest_size(wanted[0] / wanted[1])
+    width, height = _sides(aspect) if wanted is None else wanted
+    return backbone.nearest_size(width / height)
+
+
+def _sides(aspect: str | float) -> tuple[float, float]:
+    "Width and height of a shape such as 16:9 or 1.78."
+    try:
+        sides = tuple(float(side) for side in str(aspect).split(":"))
+    except ValueError:
+        sides = ()
+    if len(sides) == 1:
+        sides = (*sides, 1.0)
+    if len(sides) != 2 or min(sides) <= 0 or not np.isfinite(sides).all():
+        raise InputError(f"the aspect must be reference, image or W:H, got {aspect!r}")
+    return sides
 
 
 # %% ../../nbs/3_model/09_motion.ipynb #894a44bd
+@dataclass(frozen=True, kw_only=True)
+class LearnOptions:
+    "Which part of a reference is learned, what of its motion, and into which adapters."
+
+    num_frames: int | None = None  # Frames used; None is the backbone's number
+    start: float = 0.0  # Start of the window, in seconds
+    duration: float | None = None  # Length of the window, in seconds; None is to the end
+    mask: str | Path | None = None  # Image or video, white where something moves by itself; None: found by itself
+    # Keep what moves by itself out of the training; None: where there is a mask, or 3 % of the picture move
+    mask_objects: bool | None = None
+    copy: str = "rotation"  # What of the motion is taken, as `check_copy` names it; the paper takes the homography
+    level: bool = False  # Take no roll
+    cache: bool = True  # Take what was measured before, and keep what is measured now
+    rank: int | None = None  # Rank of the adapters; None is the backbone's default
+    alpha: float | None = None  # Scale numerator of the adapters; None is the rank
+    include_feed_forward: bool = False  # Adapt feed-forward layers too
+
+
+# %% ../../nbs/3_model/09_motion.ipynb #f906313a
+_MOVING = 0.03  # Share of the picture that must move by itself before it is kept out of the training
+_MEASURED_BY = ("start", "duration", "mask", "copy", "level", "cache")  # Options that `measure_reference` takes
+
+
 def learn_motion(
     reference: str | Path,  # Video file
     backbone: Backbone,  # Model; its adapters are replaced
     *,
     prompt: str | None = None,  # What the reference shows; None uses a neutral prompt
-    size: tuple | None = None,  # Canvas, (width, height); None is the backbone's nearest to the reference's shape
-    num_frames: int | None = None,  # Frames used; None is the backbone's number
-    start: float = 0.0,  # Start of the window, in seconds
-    duration: float | None = None,  # Length of the window, in seconds
-    mask: str | Path | None = None,  # Picture or video, white where something moves by itself; None: found by itself
-    copy: str = "rotation",  # What of the motion is taken, as `check_copy` names it; the paper takes the homography
-    level: bool = False,  # Take no roll
-    cache: bool = True,  # Take what was measured before, and keep what is measured now
-    # Keep what moves by itself out of the training; None: where there is a mask, or 3 % of the picture move
-    mask_objects: bool | None = None,
+    # Canvas, (width, height); None is the backbone's nearest to the reference's shape
+    size: tuple[int, int] | None = None,
     settings: TrainingSettings = TrainingSettings(),  # Stage 1
-    rank: int | None = None,  # Rank of the adapters; None is the backbone's default
-    alpha: float | None = None,  # Scale numerator of the adapters; None is the rank
-    include_feed_forward: bool = False,  # Adapt feed-forward layers too
     seed: int = 0,  # Seed of everything random
     progress: Callable | None = None,  # Called as progress(phase, step, steps, values)
     state_path: str | Path | None = None,  # File that keeps an unfinished stage 1
+    **options: Any,  # Fields of `LearnOptions`
 ) -> Motion:  # What was learned
     "Stage 1: the camera motion of one clip."
+    how = LearnOptions(**options)
     size = size or backbone.nearest_size(np.divide(*probe_video(reference).size))
-    num_frames = backbone.num_frames if num_frames is None else num_frames
-    groups = backbone.latent_groups(num_frames)
+    num_frames = backbone.num_frames if how.num_frames is None else how.num_frames
+    backbone.latent_groups(num_frames)  # refuses a number of frames that the model cannot make
     backbone.check_size(size)
-    frames, path, facts, masks = measure_reference(
-        reference,
-        size=size,
-        num_frames=num_frames,
-        start=start,
-        duration=duration,
-        mask=mask,
-        copy=copy,
-        level=level,
-        cache=cache,
-    )
+    measuring = {name: getattr(how, name) for name in _MEASURED_BY}
+    frames, path, facts, masks = measure_reference(reference, size=size, num_frames=num_frames, **measuring)
+    mask_objects = how.mask_objects
     if mask_objects is None:
-        mask_objects = mask is not None or facts["moving_share"] >= _MOVING
+        mask_objects = how.mask is not None or facts["moving_share"] >= _MOVING
     token = rare_token(backbone.tokenizer, seed=seed)
     text = backbone.encode_prompt(motion_prompt(prompt or NEUTRAL_REFERENCE, token))
-    add_lora(backbone, rank=rank, alpha=alpha, include_feed_forward=include_feed_forward, seed=phase_seed(seed, "lora"))
-    latents = backbone.encode_video(frames)
-    stills = backbone.encode_stills(frames) if len(groups) < num_frames else None
-    weights = (
-        background_weights(np.stack([masks[group].any(0) for group in groups]), (latents.shape[-1], latents.shape[-2]))
-        if mask_objects
-        else None
-    )
+    adapters = dict(rank=how.rank, alpha=how.alpha, include_feed_forward=how.include_feed_forward)
+    add_lora(backbone, **adapters, seed=phase_seed(seed, "lora"))
     history = train_motion(
         backbone,
-        latents,
-        text,
+        text=text,
+        **_training_inputs(backbone, frames, masks if mask_objects else None),
         settings=settings,
-        stills=stills,
-        weights=weights,
         seed=phase_seed(seed, "motion"),
         progress=progress,
         state_path=state_path,
     )
     fine = facts.pop("fine")
-    metadata = dict(
-        facts,
-        mask_objects=mask_objects,
-        size=list(size),
-        num_frames=num_frames,
-        token=token,
-        reference_prompt=prompt or NEUTRAL_REFERENCE,
-        seed=seed,
-        training=asdict(settings),
-        cammimic=version("cammimic"),
-    )
+    made = dict(mask_objects=mask_objects, size=list(size), num_frames=num_frames, token=token)
+    made |= dict(reference_prompt=prompt or NEUTRAL_REFERENCE, seed=seed, training=asdict(settings))
+    metadata = dict(facts, **made, cammimic=version("cammimic"))
     return Motion(*lora_state(backbone, metadata=metadata), path=path, history=history, fine=fine)
 
 
-_MOVING = 0.03  # Share of the picture that must move by itself before it is kept out of the training
+def _training_inputs(
+    backbone: Backbone, frames: np.ndarray, masks: np.ndarray | None
+) -> dict[str, torch.Tensor | None]:
+    "A clip as `train_motion` takes it: latents, stills where latent frames stand for several, and weights."
+    groups = backbone.latent_groups(len(frames))
+    latents = backbone.encode_video(frames)
+    stills = backbone.encode_stills(frames) if len(groups) < len(frames) else None
+    if masks is None:
+        return dict(latents=latents, stills=stills, weights=None)
+    by_latent_frame = np.stack([masks[group].any(0) for group in groups])
+    weights = background_weights(by_latent_frame, (latents.shape[-1], latents.shape[-2]))
+    return dict(latents=latents, stills=stills, weights=weights)
 
 
 # %% ../../nbs/3_model/09_motion.ipynb #85616616
@@ -302,11 +311,11 @@ def unlearned_motion(
     path: CameraPath,  # Motion, as many frames as the result
     backbone: Backbone,  # Model; its adapters are replaced
     *,
-    size: tuple,  # Canvas, (width, height)
+    size: tuple[int, int],  # Canvas, (width, height)
     rank: int | None = None,  # Rank of the adapters; None is the backbone's default
     seed: int = 0,  # Seed of the adapters
     fine: CameraPath | None = None,  # The same motion at the frames of a video
-    **facts,  # Further entries of the header
+    **facts: Any,  # Further entries of the header
 ) -> Motion:  # The motion, with empty adapters
     "A motion that is known and not learned."
     backbone.latent_groups(path.num_frames)  # refuses a number of frames that the model cannot make

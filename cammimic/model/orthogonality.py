@@ -69,7 +69,7 @@ FORMS = {
 # %% ../../nbs/3_model/03_orthogonality.ipynb #275a2b9e
 def adapter_pairs(
     backbone: Backbone,  # Model with both adapters
-) -> list:  # Pairs of layer names (spatial, temporal)
+) -> list[tuple[str, str]]:  # Pairs of layer names (spatial, temporal)
     "Which spatial layer is kept orthogonal to which temporal layer."
     spatial, temporal = (lora_layers(backbone, adapter) for adapter in ("spatial", "temporal"))
     pairs = []

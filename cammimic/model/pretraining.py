@@ -33,7 +33,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -95,10 +95,10 @@ def _random_part(picture: np.ndarray, generator: np.random.Generator) -> np.ndar
 
 
 def training_clip(
-    rows: list,  # Sources, of `read_sources`
+    rows: list[dict[str, Any]],  # Sources, of `read_sources`
     generator: np.random.Generator,  # Source of randomness
     *,
-    size: tuple = (80, 48),  # Width and height of the frames, in pixels
+    size: tuple[int, int] = (80, 48),  # Width and height of the frames, in pixels
     num_frames: int = 16,  # Number of frames F
 ) -> tuple[np.ndarray, str, CameraMove]:  # Frames (F, H, W, 3) uint8, caption of the scene, and the move
     "One random training clip."
@@ -126,13 +126,13 @@ PHASES = {"frames": (1, 32), "short": (8, 4), "full": (16, 2)}
 
 
 def training_batch(
-    rows: list,  # Sources
+    rows: list[dict[str, Any]],  # Sources
     step: int,  # Number of the training step: it alone decides the batch
     *,
     phase: str,  # One of `PHASES`
     scale: int = 1,  # Times as many clips as `PHASES` says
     seed: int = 7,  # Seed of the run
-) -> tuple[np.ndarray, list]:  # Frames (B, F, H, W, 3) uint8 and their captions
+) -> tuple[np.ndarray, list[str]]:  # Frames (B, F, H, W, 3) uint8 and their captions
     "The batch of one step."
     generator = np.random.default_rng([seed, step, phase == "frames"])
     num_frames, count = PHASES["frames" if phase != "frames" and step % 6 == 0 else phase]
@@ -150,10 +150,10 @@ def training_batch(
 # %% ../../nbs/3_model/12_pretraining.ipynb #4783e60c
 def velocity_loss(
     backbone: Backbone,  # The model; its denoiser takes frames or clips
-    batch: tuple,  # Of `training_batch`
+    batch: tuple[np.ndarray, list[str]],  # Of `training_batch`
     *,
-    generator: torch.Generator,  # Source of noise and time steps
-    snr_gamma: float | None = None,  # Weigh time steps by min(SNR, snr_gamma)/(SNR + 1); None: all alike
+    generator: torch.Generator,  # Source of noise and timesteps
+    snr_gamma: float | None = None,  # Weigh timesteps by min(SNR, snr_gamma)/(SNR + 1); None: all alike
 ) -> torch.Tensor:  # Scalar; without weights, 1 is what the best constant gets in pure noise
     "Mean squared error of the predicted velocity."
     frames, captions = np.asarray(batch[0]), batch[1]
@@ -212,7 +212,7 @@ def inflate(
 
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #f883aad0
-def _weights(backbone: Backbone) -> dict:
+def _weights(backbone: Backbone) -> dict[str, torch.Tensor]:
     "All trained tensors by name."
     return {
         f"{part}.{name}": w
@@ -242,7 +242,7 @@ def _load_averaged(backbone: Backbone, path: Path) -> int:
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #09e04d7b
 def _load_run(path: Path, backbone: Backbone, optimizer, first_step: int) -> tuple:
-    "Take up a stored run; returns the step and the averaged weights."
+    "Resume a stored run; returns the step and the averaged weights."
     averaged = {name: w.detach().clone() for name, w in _weights(backbone).items()}
     if not path.is_file():
         return first_step, averaged
@@ -312,10 +312,10 @@ def rendered_ahead(
 def numbered_batch(
     step: int,  # Number of the training step, which decides the batch
     *,
-    rows: list[dict],  # Sources, of `read_sources`
+    rows: list[dict[str, Any]],  # Sources, of `read_sources`
     short_steps: int | None,  # Steps of the phase with short clips; None is for the denoiser of frames
     scale: int,  # Times as many items as on two cores
-) -> tuple:  # Pixels and captions, of `training_batch`
+) -> tuple[np.ndarray, list[str]]:  # Pixels and captions, of `training_batch`
     "The batch of a training step."
     return training_batch(
         rows, step, phase="frames" if short_steps is None else "short" if step < short_steps else "full", scale=scale
@@ -380,7 +380,7 @@ def pretrain(
     short_steps: int = 4000,  # Steps of short clips, before those of full length; none where `start` is given
     learning_rate: float = 1e-3,  # AdamW's learning rate, after 200 steps of warm-up
     average: float = 0.999,  # Decay of the averaged weights
-    snr_gamma: float | None = math.inf,  # Weighs the time steps, as in `velocity_loss`
+    snr_gamma: float | None = math.inf,  # Weighs the timesteps, as in `velocity_loss`
     scale: int = 1,  # Times as many clips in a batch as `PHASES` says, for a large GPU
     device: str = "cpu",  # Where to train
     workers: int = 0,  # Processes that render ahead of the training; 0: it renders itself
@@ -389,62 +389,48 @@ def pretrain(
     start: str | Path | None = None,
 ) -> Path:  # The folder; `export_embedded` makes the shipped files of it
     "Train the embedded backbone, or go on training it."
-    folder, rows, end = Path(folder), read_sources(sources, split="train"), time.monotonic() + 60 * minutes
-    options, record = (
-        dict(end=end, learning_rate=learning_rate, average=average, snr_gamma=snr_gamma, workers=workers),
-        _record(rows),
-    )
+    folder, end = Path(folder), time.monotonic() + 60 * minutes
+    rows = read_sources(sources, split="train")
+    begun = _begin_or_resume(folder, sources, rows, vae=vae, start=start, device=device, workers=workers)
+    options = dict(end=end, learning_rate=learning_rate, average=average, snr_gamma=snr_gamma, workers=workers)
     make = partial(numbered_batch, rows=rows, scale=scale)
-    if vae is not None and start is not None:
-        raise InputError("a denoiser works with the autoencoder it was trained with; give vae or start, not both")
-    if not (folder / "begun.json").is_file():
-        _begin(
-            folder,
-            sources,
-            rows,
-            vae or (None if start else new_autoencoder(rows, device=device, workers=workers)),
-            start,
-            record,
-        )
-    elif vae is not None or start is not None:
-        raise InputError(
-            f"there is a run in {str(folder)!r} already; go on with it without vae and start, or choose another folder"
-        )
-    begun = _begun(folder)
-    if begun.sources != record:
-        raise InputError(
-            f"the training pictures of {str(sources)!r} are not those the run in {str(folder)!r} began with; choose "
-            "another folder, and start= for its weights"
-        )
-    given, first_step = (
-        (PatchAutoencoder.from_pretrained(folder / "vae", use_safetensors=True), read_tokenizer(folder)),
-        begun.first_step,
-    )
-    video = Backbone(**embedded_parts(*given)).to(device)
+    video = Backbone(**embedded_parts(*_kept_parts(folder))).to(device)
     if not (folder / "video" / "run.safetensors").is_file():
         if begun.start:
-            earlier = load_embedded(folder / "start")
-            for part in ("unet", "text_encoder"):
-                getattr(video, part).load_state_dict(getattr(earlier, part).state_dict())
-        else:
-            image = Backbone(**embedded_parts(*given, image=True)).to(device)
-            if (
-                _train_run(folder / "image", image, partial(make, short_steps=None), last=image_steps, **options)
-                < image_steps
-            ):
-                return folder
-            _load_averaged(image, folder / "image" / "run.safetensors")
-            inflate(image.unet, video.unet)
-            video.text_encoder.load_state_dict(image.text_encoder.state_dict())
+            _copy_weights(load_embedded(folder / "start"), video)
+        elif not _inflate_frames(folder, video, partial(make, short_steps=None), image_steps, options):
+            return folder
     _train_run(
         folder / "video",
         video,
         partial(make, short_steps=0 if begun.start else short_steps),
         last=steps,
-        first_step=first_step,
+        first_step=begun.first_step,
         **options,
     )
     return folder
+
+
+def _kept_parts(folder: Path) -> tuple[PatchAutoencoder, Any]:
+    "Autoencoder and tokenizer of a run."
+    return PatchAutoencoder.from_pretrained(folder / "vae", use_safetensors=True), read_tokenizer(folder)
+
+
+def _copy_weights(giver: Backbone, taker: Backbone) -> None:
+    "Go on with another model's weights."
+    for part in ("unet", "text_encoder"):
+        getattr(taker, part).load_state_dict(getattr(giver, part).state_dict())
+
+
+def _inflate_frames(folder: Path, video: Backbone, make: Callable, image_steps: int, options: dict[str, Any]) -> bool:
+    "Train the denoiser of frames and put it into that of clips; whether all its steps were done."
+    image = Backbone(**embedded_parts(*_kept_parts(folder), image=True)).to(video.device)
+    if _train_run(folder / "image", image, make, last=image_steps, **options) < image_steps:
+        return False
+    _load_averaged(image, folder / "image" / "run.safetensors")
+    inflate(image.unet, video.unet)
+    video.text_encoder.load_state_dict(image.text_encoder.state_dict())
+    return True
 
 
 # %% ../../nbs/3_model/12_pretraining.ipynb #1009e3bd
@@ -477,13 +463,43 @@ def _trained(model: str | Path) -> _Trained:
     return checked(_Trained, read_json(file), name=printable(str(file)))
 
 
-def _record(rows: list) -> str:
+def _record(rows: list[dict[str, Any]]) -> str:
     "What tells one set of training pictures from another."
     return digest(json.dumps([[r["file"], r["caption"], r["kind"]] for r in rows]))
 
 
+def _begin_or_resume(
+    folder: Path,
+    sources: str | Path,
+    rows: list[dict[str, Any]],
+    *,
+    vae: PatchAutoencoder | None,
+    start: str | Path | None,
+    device: str,
+    workers: int,
+) -> _Begun:
+    "Begin a run where there is none, or resume the one that is there."
+    if vae is not None and start is not None:
+        raise InputError("a denoiser works with the autoencoder it was trained with; give vae or start, not both")
+    if not (folder / "begun.json").is_file():
+        if vae is None and not start:
+            vae = new_autoencoder(rows, device=device, workers=workers)
+        _begin(folder, sources, vae, start, _record(rows))
+    elif vae is not None or start is not None:
+        raise InputError(
+            f"there is a run in {str(folder)!r} already; go on with it without vae and start, or choose another folder"
+        )
+    begun = _begun(folder)
+    if begun.sources != _record(rows):
+        raise InputError(
+            f"the training pictures of {str(sources)!r} are not those the run in {str(folder)!r} began with; choose "
+            "another folder, and start= for its weights"
+        )
+    return begun
+
+
 def _begin(
-    folder: Path, sources, rows: list, vae: PatchAutoencoder | None, start: str | Path | None, record: str
+    folder: Path, sources: str | Path, vae: PatchAutoencoder | None, start: str | Path | None, record: str
 ) -> None:
     "Lay out a new run; `begun.json` comes last."
     if start:
@@ -511,7 +527,7 @@ _WORDS = """
 """.split()
 
 
-def _training_picture(number: int, *, rows: list) -> np.ndarray:
+def _training_picture(number: int, *, rows: list[dict[str, Any]]) -> np.ndarray:
     """One picture (48, 80, 3) for the autoencoder: half are frames of clips, half parts of photographs at their
     sharpest."""
     generator = np.random.default_rng([1, number])
@@ -524,12 +540,12 @@ def _training_picture(number: int, *, rows: list) -> np.ndarray:
 
 
 def new_autoencoder(
-    rows: list[dict],  # Sources, of `read_sources`
+    rows: list[dict[str, Any]],  # Sources, of `read_sources`
     *,
     count: int = 8000,  # Pictures it is trained on
     device: str = "cpu",  # Where it is trained
     workers: int = 0,  # Processes that render the pictures
-    **options,  # Further arguments of `train_autoencoder`
+    **options: Any,  # Further arguments of `train_autoencoder`
 ) -> PatchAutoencoder:  # Trained
     "The autoencoder of a new run."
     pictures = torch.cat(
@@ -605,11 +621,11 @@ def temporal_layers_off(
 @torch.no_grad()
 def held_out_losses(
     backbone: Backbone,  # The model; its denoiser takes clips or single frames
-    clips: list,  # Of `training_clip`
+    clips: list[tuple[np.ndarray, str, CameraMove]],  # Of `training_clip`
     *,
-    levels: tuple = (50, 200, 400, 600, 800, 950),  # Time steps
+    levels: tuple[int, ...] = (50, 200, 400, 600, 800, 950),  # Timesteps
     words: Callable | None = None,  # From a scene's caption and a move to what the model is told; None: as in training
-) -> dict:  # {'model': losses at each level, 'constant': those of the best constant of each channel}
+) -> dict[str, list[float]]:  # 'model': losses at each level, 'constant': those of the best constant of each channel
     "Velocity loss at some noise levels."
     losses, scheduler = dict(model=[], constant=[]), backbone.scheduler
     for level in levels:
@@ -638,7 +654,7 @@ def pretraining_tables(
     *,
     sources: str | Path = "nbs/sources",  # Folder of SOURCES.tsv
     num_clips: int = 24,  # Clips of the denoiser's table
-) -> dict:  # JSON-ready: decibels of held-out pictures, and losses by noise level
+) -> dict[str, Any]:  # JSON-ready: decibels of held-out pictures, and losses by noise level
     "Measure a model on scenes kept for development."
     held_out = read_sources(sources, split="dev")  # the final table of the benchmark has the others to itself
     backbone, levels = load_embedded(model), (50, 200, 400, 600, 800, 950)
@@ -681,7 +697,7 @@ def pretraining_tables(
 # %% ../../nbs/3_model/12_pretraining.ipynb #75dc5715
 def write_tables(
     output: str | Path,  # JSON file to write
-    **options,  # Of `pretraining_tables`
+    **options: Any,  # Of `pretraining_tables`
 ) -> None:
     "Measure a model and keep the numbers."
     with atomic_path(output) as temporary:

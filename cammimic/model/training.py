@@ -9,8 +9,10 @@ __all__ = ["TrainingSettings", "draw_mask", "background_weights", "denoising_los
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,9 +79,10 @@ def draw_mask(
     *,
     step: int,  # Current step, from 0
     generator: torch.Generator,  # Source of randomness
-) -> list:  # One boolean per layer, True is active; at least one is True, but under `branch`
+) -> list[bool]:  # One boolean per layer, True is active; at least one is True, but under `branch`
     "Random mask of the spatial layers for one training step."
-    draw, lucky = torch.rand(num_layers, generator=generator), torch.randint(num_layers, (1,), generator=generator)
+    draw = torch.rand(num_layers, generator=generator)
+    lucky = torch.randint(num_layers, (1,), generator=generator)
     if settings.masking == "none":
         return [True] * num_layers
     if settings.masking == "branch":
@@ -94,7 +97,7 @@ def draw_mask(
 # %% ../../nbs/3_model/07_training.ipynb #8a9e1125
 def background_weights(
     masks: np.ndarray,  # True where something moves by itself, shape (F, H, W) bool, of any size
-    size: tuple,  # (width, height) of the latents
+    size: tuple[int, int],  # (width, height) of the latents
     *,
     dilate: int = 1,  # Cells the objects are grown by
     floor: float = 0.05,  # Least mean weight of a frame; one below it gets this weight everywhere
@@ -180,7 +183,7 @@ def _check_state(stored: WeightsHeader, parameters: dict) -> None:
         raise InputError(f"the history is of several lengths, {sorted(lengths)}")
 
 
-def _history(header: dict, tensors: dict) -> list:
+def _history(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> list[dict[str, float]]:
     "What was logged, step by step."
     if "history" in header:  # of 0.1.0
         return checked(list[dict[str, float]], header["history"], name="its history")
@@ -193,7 +196,7 @@ def _history(header: dict, tensors: dict) -> list:
 
 
 def _load_state(path, *, parameters: dict, optimizer, generator, run: dict, earlier: tuple = ()) -> list:
-    "Take up a stored run and return its history; one of other settings is refused."
+    "Resume a stored run and return its history; one of other settings is refused."
     from safetensors import SafetensorError, safe_open
 
     shown, anew = printable(str(path)), "remove it to start anew"
@@ -227,11 +230,11 @@ def _load_state(path, *, parameters: dict, optimizer, generator, run: dict, earl
 
 
 # %% ../../nbs/3_model/07_training.ipynb #ad2f9364
-_MAGNIFIED = {torch.float16: 2.0**14}  # What the loss is multiplied by on its way back; 1 for other types
+_LOSS_SCALES = {torch.float16: 2.0**14}  # Of loss scaling; 1 for other types
 
 
 def _gradients(compute, step: int, generator, *, parameters: list, scale: float) -> dict:
-    "Gradients of a step in their own size, from a loss magnified as far as its type bears; returns what to log."
+    "Gradients of a step, unscaled after loss scaling, which gives way where it overflows; returns what to log."
     before = generator.get_state()
     while True:
         for w in parameters:
@@ -267,19 +270,43 @@ def _refuse_step(backbone: Backbone, stage: str, done: int) -> None:
     )
 
 
+# %% ../../nbs/3_model/07_training.ipynb #76dd0ba0
+def _run_facts(backbone: Backbone, stage: str, seed: int, settings: TrainingSettings, **tensors: Any) -> dict[str, Any]:
+    "What tells one run from another."
+    return dict(
+        stage=stage,
+        seed=seed,
+        backbone=backbone.fingerprint(),
+        settings=asdict(settings),
+        data=[_summary(d) for d in tensors["data"]],
+        shapes={name: list(w.shape) for name, w in tensors["parameters"].items()},
+    )
+
+
+def _checked_step(
+    backbone: Backbone, stage: str, values: dict[str, torch.Tensor], parameters: dict[str, torch.Tensor], done: int
+) -> dict[str, float]:
+    "What to log of a step; one without numbers is refused."
+    logged = {key: value.item() for key, value in values.items()}
+    norms = torch.stack([w.grad.norm() for w in parameters.values() if w.grad is not None])
+    if not (np.isfinite(list(logged.values())).all() and norms.isfinite().all()):
+        _refuse_step(backbone, stage, done)
+    return logged
+
+
 def _train(
     backbone: Backbone,
-    compute,
+    compute: Callable,
     *,
     stage: str,
-    data: tuple,
-    trainable: tuple,
+    data: tuple[torch.Tensor, ...],
+    trainable: tuple[str, ...],
     settings: TrainingSettings,
     seed: int,
-    progress,
-    state_path,
+    progress: Callable | None,
+    state_path: str | Path | None,
     save_every: int,
-) -> list:
+) -> list[dict[str, float]]:
     """Run `compute(step, generator, scale)`, which leaves gradients times `scale` and returns what to log, for all
     steps."""
     parameters = {f"{a}.{name}": w for a in trainable for name, w in adapter_parameters(backbone, a).items()}
@@ -287,14 +314,7 @@ def _train(
         raise InputError("the backbone has no adapters to train; call add_lora first")
     optimizer = torch.optim.Adam(parameters.values(), lr=settings.learning_rate)
     generator, history = torch.Generator().manual_seed(seed), []
-    run = dict(
-        stage=stage,
-        seed=seed,
-        backbone=backbone.fingerprint(),
-        settings=asdict(settings),
-        data=[_summary(d) for d in data],
-        shapes={name: list(w.shape) for name, w in parameters.items()},
-    )
+    run = _run_facts(backbone, stage, seed, settings, data=data, parameters=parameters)
     everything = dict(parameters=parameters, optimizer=optimizer, generator=generator)
     if state_path is not None and Path(state_path).exists():
         earlier = tuple(dict(run, backbone=name) for name in backbone.earlier_fingerprints())  # of 0.1.0
@@ -304,31 +324,23 @@ def _train(
         if state_path is not None:
             _save_state(state_path, run=run, history=history, **everything)
 
+    matrices, scale = list(parameters.values()), _LOSS_SCALES.get(backbone.dtype, 1.0)
     while len(history) < settings.steps:
         before = generator.get_state()
         try:
-            values = _gradients(
-                compute,
-                len(history),
-                generator,
-                parameters=list(parameters.values()),
-                scale=_MAGNIFIED.get(backbone.dtype, 1.0),
-            )
+            values = _gradients(compute, len(history), generator, parameters=matrices, scale=scale)
         except KeyboardInterrupt:
             generator.set_state(before)
             save()
             raise
-        values = {key: value.item() for key, value in values.items()}
-        norms = torch.stack([w.grad.norm() for w in parameters.values() if w.grad is not None])
-        if not (np.isfinite(list(values.values())).all() and norms.isfinite().all()):
-            _refuse_step(backbone, stage, len(history))
+        values = _checked_step(backbone, stage, values, parameters, len(history))
         optimizer.step()
         history.append(values)
         try:
             if progress is not None:
                 progress(stage, len(history), settings.steps, history[-1])
         except BaseException:
-            save()  # whoever breaks it off so can go on from here
+            save()  # whoever cancels it can resume from here
             raise
         if len(history) % save_every == 0 or len(history) == settings.steps:
             save()
@@ -337,6 +349,52 @@ def _train(
 
 
 # %% ../../nbs/3_model/07_training.ipynb #278757c3
+@dataclass(frozen=True)
+class _Reference:
+    "What stage 1 learns from."
+
+    latents: torch.Tensor  # Of the clip
+    text: torch.Tensor  # Embedding of its prompt
+    stills: torch.Tensor | None  # Of its frames alone; None: the clip's
+    weights: torch.Tensor | None  # How much each cell of the clip counts
+
+
+def _motion_step(
+    backbone: Backbone,
+    given: _Reference,
+    settings: TrainingSettings,
+    num_layers: int,
+    step: int,
+    generator: torch.Generator,
+    scale: float,
+) -> dict[str, torch.Tensor]:
+    "Gradients of a step of stage 1: of the single-frame loss, then of the clip's."
+    latents, alone = given.latents, given.latents if given.stills is None else given.stills
+    keep = draw_mask(num_layers, settings, step=step, generator=generator)
+    timestep = backbone.draw_timestep(generator).to(latents.device)
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    frame, anchor = torch.randint(alone.shape[2], (2,), generator=generator).tolist()
+    still, still_noise = alone[:, :, frame : frame + 1], noise[:, :, frame : frame + 1]
+    if given.stills is not None:
+        still_noise = torch.randn(still.shape, generator=generator).to(still.device)
+    spatial = torch.zeros(())
+    if any(keep):
+        set_adapters(backbone, active=("spatial",), trainable=("spatial",))
+        mask_layers(backbone, "spatial", keep=keep)
+        spatial = denoising_loss(backbone, still, given.text, noise=still_noise, timestep=timestep)
+        (scale * (settings.delta * spatial)).backward()
+    is_disjoint = settings.routing == "disjoint"
+    set_adapters(backbone, trainable=("temporal",) if is_disjoint else ADAPTERS)
+    mask_layers(backbone, "spatial", keep=keep)
+    anchor = anchor % latents.shape[2] if settings.debias else None
+    options = dict(noise=noise, timestep=timestep, anchor=anchor, weights=given.weights)
+    with merged_adapter(backbone, "spatial") if backbone.merge_frozen and is_disjoint else nullcontext():
+        temporal = denoising_loss(backbone, latents, given.text, **options)
+        (scale * temporal).backward()
+    return dict(loss_temporal=temporal, loss_spatial=spatial)
+
+
+# %% ../../nbs/3_model/07_training.ipynb #4bfc40c5
 def train_motion(
     backbone: Backbone,  # Model with fresh adapters
     latents: torch.Tensor,  # Latents of the reference video, shape (1, C, F, h, w)
@@ -353,51 +411,14 @@ def train_motion(
     progress: Callable | None = None,  # Called as progress(stage, step, steps, values) after each step
     state_path: str | Path | None = None,  # File to keep the run's state in; one that exists is continued
     save_every: int = 50,  # Steps between two saves
-) -> list:  # Values of each step: loss_temporal, loss_spatial
+) -> list[dict[str, float]]:  # Values of each step: loss_temporal, loss_spatial
     "Stage 1 (eq. 2): learn motion into `temporal` and appearance into `spatial`."
-    num_layers, alone = len(lora_layers(backbone, "spatial")), latents if stills is None else stills
     if weights is not None:
         weights = _checked_weights(weights, latents)
-
-    def compute(step, generator, scale):
-        keep = draw_mask(num_layers, settings, step=step, generator=generator)
-        timestep = backbone.draw_timestep(generator).to(latents.device)
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-        frame, anchor = torch.randint(alone.shape[2], (2,), generator=generator).tolist()
-        one = alone[:, :, frame : frame + 1]
-        still_noise = (
-            noise[:, :, frame : frame + 1]
-            if stills is None
-            else torch.randn(one.shape, generator=generator).to(one.device)
-        )
-        spatial = torch.zeros(())
-        if any(keep):
-            set_adapters(backbone, active=("spatial",), trainable=("spatial",))
-            mask_layers(backbone, "spatial", keep=keep)
-            spatial = denoising_loss(backbone, one, text, noise=still_noise, timestep=timestep)
-            (scale * (settings.delta * spatial)).backward()
-        set_adapters(backbone, trainable=("temporal",) if settings.routing == "disjoint" else ADAPTERS)
-        mask_layers(backbone, "spatial", keep=keep)
-        with (
-            merged_adapter(backbone, "spatial")
-            if backbone.merge_frozen and settings.routing == "disjoint"
-            else nullcontext()
-        ):
-            temporal = denoising_loss(
-                backbone,
-                latents,
-                text,
-                noise=noise,
-                timestep=timestep,
-                anchor=anchor % latents.shape[2] if settings.debias else None,
-                weights=weights,
-            )
-            (scale * temporal).backward()
-        return dict(loss_temporal=temporal, loss_spatial=spatial)
-
+    given = _Reference(latents, text, stills, weights)
     return _train(
         backbone,
-        compute,
+        partial(_motion_step, backbone, given, settings, len(lora_layers(backbone, "spatial"))),
         stage="motion",
         data=tuple(d for d in (latents, text, stills, weights) if d is not None),
         trainable=ADAPTERS,
@@ -420,7 +441,7 @@ def train_scene(
     progress: Callable | None = None,  # Called as progress(stage, step, steps, values) after each step
     state_path: str | Path | None = None,  # File to keep the run's state in; one that exists is continued
     save_every: int = 50,  # Steps between two saves
-) -> list:  # Values of each step: loss_spatial, orthogonality, orthogonality_ratio
+) -> list[dict[str, float]]:  # Values of each step: loss_spatial, orthogonality, orthogonality_ratio
     "Stage 2 (eq. 3, 4): continue `spatial` on the picture, orthogonal to the frozen `temporal`."
     parameters = list(adapter_parameters(backbone, "spatial").values())
     before = torch.cat(

@@ -7,9 +7,10 @@ __all__ = [
     "GuidanceSettings",
     "Result",
     "guided_video",
-    "apply_motion",
+    "ApplyOptions",
     "default_sampling",
     "fast_settings",
+    "apply_motion",
     "transfer",
     "write_result",
 ]
@@ -17,7 +18,7 @@ __all__ = [
 # %% ../../nbs/3_model/10_transfer.ipynb #5813cb51
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import partial
 from importlib.metadata import version
@@ -28,8 +29,16 @@ import numpy as np
 import torch
 
 from cammimic.core import InputError, atomic_path, check_limit, printable, to_json
-from cammimic.geometry.composing import anchor_time, choose_framing, compose_video, shown_rate, within_scene
-from cammimic.geometry.moves import WORDS_RATE, MotionChange, check_subject, read_motion, usual_rate, words_duration
+from cammimic.geometry.camera_files import is_camera_file, read_motion, words_duration
+from cammimic.geometry.composing import (
+    Framing,
+    anchor_time,
+    choose_framing,
+    compose_video,
+    shown_rate,
+    within_scene,
+)
+from cammimic.geometry.moves import WORDS_RATE, MotionChange, check_subject, usual_rate
 from cammimic.geometry.path import CameraPath
 from cammimic.geometry.sound import add_sound
 from cammimic.geometry.strips import contact_strip
@@ -56,9 +65,10 @@ from cammimic.geometry.weak_video import (
 )
 from cammimic.metrics.camerascore import CameraScore, measure_path, score_paths
 from cammimic.model.backbone import Backbone, rare_token
-from cammimic.model.lora import install_lora, lora_state, scale_adapters
+from cammimic.model.lora import install_lora, round_lora, scale_adapters
 from cammimic.model.motion import (
     NEUTRAL_SCENE,
+    LearnOptions,
     Motion,
     canvas_size,
     changed_motion,
@@ -101,8 +111,8 @@ class Result:
     weak: WeakVideo  # The weak video that guided it
     path: CameraPath  # Camera path measured on the frames
     score: CameraScore  # How well the motion was copied
-    facts: dict  # Settings, seeds, versions, crop, timings
-    history: list  # Losses of stage 2, step by step
+    facts: dict[str, Any]  # Settings, seeds, versions, crop, timings
+    history: list[dict[str, float]]  # Losses of stage 2, step by step
     # Called as compose(size=None, fps=None, new_area="model"), yields the frames of `compose_video` at the picture's
     # resolution and at that rate
     compose: Callable | None = None
@@ -113,7 +123,7 @@ class Result:
     def fps(self) -> float:  # Frames per second of the model's frames: as long as the reference
         return self.facts["fps"]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         "Everything that goes into the JSON file."
         return dict(self.facts, **self.score.to_dict())
 
@@ -173,192 +183,24 @@ def guided_video(
 
 
 # %% ../../nbs/3_model/10_transfer.ipynb #06c25b75
-def apply_motion(
-    motion: Motion,  # Of `learn_motion` or `Motion.load`
-    image: str | Path | np.ndarray,  # Picture: a file, or an array (H, W, 3) uint8 RGB; or a moving scene: a video file
-    backbone: Backbone,  # The model the motion was learned on; its adapters are replaced
-    *,
-    steady: bool = False,  # Take the motion of its own camera out of a moving scene
-    # Picture file, white on what stays where it is while the rest of the picture moves
-    subject: str | Path | None = None,
-    prompt: str | None = None,  # What the picture shows; None uses a neutral prompt
-    negative_prompt: str = "",  # What classifier-free guidance leads away from
-    settings: TrainingSettings = TrainingSettings(),  # Stage 2
-    sampling: SamplingSettings | None = None,  # None is the backbone's default
-    guidance: GuidanceSettings = GuidanceSettings(),  # Homography guidance
-    fit: bool = False,  # Begin from the largest crop of the picture that keeps the whole motion inside
-    lora_scales: tuple[float, float] = (1.0, 1.0),  # Strength of the spatial and temporal adapter while sampling
-    seed: int = 0,  # Seed of everything random
-    fps: float | None = None,  # Frames per second of the model's frames; None makes them as long as the reference
-    progress: Callable | None = None,  # Called as progress(phase, step, steps, values)
-    state_path: str | Path | None = None,  # File that keeps an unfinished stage 2
-) -> Result:  # The video and its score
-    "Stage 2 and homography-guided sampling: a picture filmed with a learned motion."
-    clock, sampling = _Clock(), sampling or default_sampling(backbone)
-    backbone.solver(sampling.scheduler, sampling.steps)  # refused now or never
-    backbone.check_size(motion.size)
-    backbone.latent_groups(motion.path.num_frames)
-    motion = _within(motion, image)
-    size, (picture, own) = motion.size, _read_scene(image, motion, steady)
-    taken_out, stays = (
-        own if steady else None,
-        None if subject is None else read_subject(subject, picture.shape[-2:-4:-1]),
-    )
-    wanted = (
-        motion.path
-        if own is None or steady or own.verdict.level == "unusable"
-        else replace(own, times=motion.path.times).to_aspect(size[0] / size[1]).compose(motion.path)
-    )
-    framing = choose_framing(
-        motion.at_rate(), size[0] / size[1], anchor=guidance.anchor, fit=fit, own=taken_out, subject=stays
-    )
-    guidance, window = replace(guidance, anchor=framing.anchor), None
-    if fit:
-        window = fit_window(motion.at_rate(), size[0] / size[1], anchor=anchor_time(motion.path, framing.anchor))
-    install_lora(backbone, motion.tensors, motion.header)
-    scene = prompt or NEUTRAL_SCENE
-    t_I = motion_prompt(scene, motion.token) if motion.token else scene
-    text, negative = backbone.encode_prompt([t_I, negative_prompt])[:, None]
-    history = train_scene(
-        backbone,
-        backbone.encode_stills(to_canvas(picture.reshape(-1, *picture.shape[-3:]), size)),
-        backbone.encode_prompt(scene),
-        settings=settings,
-        seed=phase_seed(seed, "scene"),
-        progress=progress,
-        state_path=state_path,
-    )
-    install_lora(backbone, *lora_state(backbone))  # what a file would hold
-    scale_adapters(backbone, spatial=lora_scales[0], temporal=lora_scales[1])
-    clock.lap("scene")
-    frames, weak = guided_video(
-        backbone,
-        picture,
-        motion.path,
-        own=taken_out,
-        subject=stays,
-        size=size,
-        window=window,
-        text=text,
-        negative_text=negative,
-        sampling=sampling,
-        guidance=guidance,
-        seed=seed,
-        progress=progress,
-    )
-    clock.lap("sampling")
-    notes = [framing.remark(), _crop_remark(picture.shape[-2:-4:-1], size, backbone)]
-    facts = dict(
-        {key: value for key, value in motion.header.items() if key != "magnitudes"},
-        image=printable(Path(image).name) if not isinstance(image, np.ndarray) else None,
-        image_crop=list(centre_crop_box(picture.shape[-2:-4:-1], size[0] / size[1])),
-        own_motion=own and own.label(),
-        steady=steady,
-        subject=subject and printable(Path(subject).name),
-        prompt=scene,
-        sampling_prompt=t_I,
-        negative_prompt=negative_prompt,
-        scene_training=asdict(settings),
-        sampling=asdict(sampling),
-        guidance=asdict(guidance),
-        framing=asdict(framing),
-        notes=[*motion.header.get("notes", ()), *filter(None, notes)],
-        lora_scales=list(lora_scales),
-        apply_seed=seed,
-        new_area=float(1 - weak.mask[-1].mean()),
-        training_end=dict(
-            motion=motion.history[-1] if motion.history else None, scene=history[-1] if history else None
-        ),
-    )
-    compose = partial(
-        _composed, frames, picture, motion, image, steady=steady, subject=stays, anchor=framing.anchor, window=window
-    )
-    made = _finish(frames, weak, motion, wanted, facts, history, clock, fps=fps)
-    scene_file = Path(image) if picture.ndim == 4 and not isinstance(image, np.ndarray) else None
-    return replace(made, compose=compose, rate=motion.rate, scene=scene_file)
+@dataclass(frozen=True, kw_only=True)
+class ApplyOptions:
+    "How `apply_motion` makes the video."
 
-
-def _composed(
-    frames: np.ndarray,
-    picture: np.ndarray,
-    motion: Motion,
-    image: str | Path | np.ndarray,
-    *,
-    steady: bool,
-    size: tuple | None = None,
-    fps: float | Fraction | None = None,
-    **options: Any,
-) -> Iterator[np.ndarray]:
-    "The composed video at a rate, or at the model's frames."
-    fine, scene, own = motion.at_rate(fps), picture, None
-    times = fine.times - fine.times[0]
-    if picture.ndim == 4 and isinstance(image, np.ndarray):
-        scene = picture[np.abs(times[:, None] - (motion.path.times - motion.path.times[0])).argmin(axis=1)]
-    elif picture.ndim == 4:
-        scene = scene_frames(image, times)
-        own = scene_motion(image, times, duration=motion.header["duration"], steady=True) if steady else None
-    return compose_video(frames, scene, motion.path, fine=fine, own=own, size=size, **options)
-
-
-# %% ../../nbs/3_model/10_transfer.ipynb #95ea8eb3
-def _within(motion: Motion, image: str | Path | np.ndarray) -> Motion:
-    "A motion no longer than the moving scene that follows it, at that scene's rate."
-    if isinstance(image, np.ndarray) or not is_video(image):
-        return motion
-    scene = probe_video(image)
-    seconds, note = within_scene(motion.header["duration"], scene, image)
-    header = dict(motion.header, rate=float(standard_rate(scene.fps)), duration=seconds)
-    if note is None:
-        return replace(motion, header=header)
-    header["notes"] = [*header.get("notes", ()), note]
-    fine = (motion.fine or motion.path).at_rate(header["rate"], seconds=seconds)
-    return replace(motion, header=header, fine=fine, path=fine.resample(motion.path.num_frames))
-
-
-def _crop_remark(image_size: tuple, size: tuple, backbone: Backbone) -> str | None:
-    "Where much of the picture is cut off by the video's shape: how much, and the way out."
-
-    def share(canvas):
-        return np.prod(centre_crop_box(image_size, canvas[0] / canvas[1])[2:]) / np.prod(image_size)
-
-    used, best = share(size), share(backbone.nearest_size(image_size[0] / image_size[1]))
-    if used >= 1 - _CUT_OFF:
-        return None
-    shape = "x".join(map(str, image_size))
-    out = (
-        f"--aspect image keeps {best:.0%}"
-        if best > used + 0.05
-        else "the model makes no such shape: crop the image, or take cammimic preview, which keeps all of it"
-    )
-    return f"{used:.0%} of the {shape} image is used, its middle; {out}"
-
-
-_CUT_OFF = 0.3  # Share of a picture that may be cut off without a word
-
-
-def _read_scene(image: str | Path | np.ndarray, motion: Motion, steady: bool) -> tuple:
-    "Picture or frames, and the motion of the scene's own camera, None for a picture."
-    if isinstance(image, np.ndarray) or not is_video(image):
-        if steady:
-            raise InputError("only a moving scene can be held steady, this one is a picture")
-        return image if isinstance(image, np.ndarray) else read_image(image, max_side=4096), None
-    return read_moving_scene(image, motion.path.num_frames, duration=motion.header["duration"], steady=steady)
-
-
-class _Clock:
-    "Seconds spent in each phase."
-
-    def __init__(self):
-        self.start, self.seconds = time.perf_counter(), {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name], self.start = round(now - self.start, 2), now
+    steady: bool = False  # Take the motion of its own camera out of a moving scene
+    # Image file, white on what stays where it is while the rest of the picture moves
+    subject: str | Path | None = None
+    negative_prompt: str = ""  # What classifier-free guidance leads away from
+    sampling: SamplingSettings | None = None  # None is the backbone's default
+    guidance: GuidanceSettings = GuidanceSettings()  # Homography guidance
+    fit: bool = False  # Begin from the largest crop of the picture that keeps the whole motion inside
+    lora_scales: tuple[float, float] = (1.0, 1.0)  # Strength of the spatial and temporal adapter while sampling
+    fps: float | None = None  # Frames per second of the model's frames; None makes them as long as the reference
 
 
 def default_sampling(
     backbone: Backbone,  # Model
-    **options,  # Fields of `SamplingSettings` that differ from the backbone's default; None is the default
+    **options: Any,  # Fields of `SamplingSettings` that differ from the backbone's default; None is the default
 ) -> SamplingSettings:  # The settings
     "The sampling settings that suit a backbone."
     chosen = dict(guidance_scale=backbone.guidance_scale, **backbone.sampling)
@@ -373,41 +215,268 @@ def fast_settings(
     return TrainingSettings(steps=40), replace(sampling, steps=max(1, sampling.steps // 2))
 
 
-def _finish(
+# %% ../../nbs/3_model/10_transfer.ipynb #95ea8eb3
+@dataclass(frozen=True)
+class _Shot:
+    "What is filmed, and where it stands in the video."
+
+    image: str | Path | np.ndarray  # As it was given
+    picture: np.ndarray  # Image (H, W, 3), or frames of a moving scene (F, H, W, 3)
+    own: CameraPath | None  # Motion of a moving scene's own camera
+    steady: bool  # Whether that is taken out
+    subject: np.ndarray | None  # True on what stays where it is
+    framing: Framing  # Frame in which the image is unmoved
+    window: np.ndarray | None  # Crop the video begins from; None: the whole image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        "Width and height of the image, in pixels."
+        return self.picture.shape[-2:-4:-1]
+
+    @property
+    def taken_out(self) -> CameraPath | None:
+        "What the moving scene is held against."
+        return self.own if self.steady else None
+
+    def wanted(self, motion: Motion) -> CameraPath:
+        "Motion that the score asks of the result: a moving scene's own comes on top, unless it is taken out."
+        if self.own is None or self.steady or self.own.verdict.level == "unusable":
+            return motion.path
+        own = replace(self.own, times=motion.path.times).to_aspect(motion.size[0] / motion.size[1])
+        return own.compose(motion.path)
+
+
+def _read_shot(image: str | Path | np.ndarray, motion: Motion, how: ApplyOptions) -> _Shot:
+    "Image, mask and framing, before any training."
+    picture, own = _read_scene(image, motion, how.steady)
+    subject = None if how.subject is None else read_subject(how.subject, picture.shape[-2:-4:-1])
+    aspect, fine = motion.size[0] / motion.size[1], motion.at_rate()
+    taken_out = own if how.steady else None
+    framing = choose_framing(fine, aspect, anchor=how.guidance.anchor, fit=how.fit, own=taken_out, subject=subject)
+    window = None
+    if how.fit:
+        window = fit_window(fine, aspect, anchor=anchor_time(motion.path, framing.anchor))
+    return _Shot(image, picture, own, how.steady, subject, framing, window)
+
+
+def _read_scene(image: str | Path | np.ndarray, motion: Motion, steady: bool) -> tuple[np.ndarray, CameraPath | None]:
+    "Picture or frames, and the motion of the scene's own camera, None for a picture."
+    if isinstance(image, np.ndarray) or not is_video(image):
+        if steady:
+            raise InputError("only a moving scene can be held steady, this one is a picture")
+        return image if isinstance(image, np.ndarray) else read_image(image, max_side=4096), None
+    return read_moving_scene(image, motion.path.num_frames, duration=motion.header["duration"], steady=steady)
+
+
+def _within(motion: Motion, image: str | Path | np.ndarray) -> Motion:
+    "A motion no longer than the moving scene that follows it, at that scene's rate."
+    if isinstance(image, np.ndarray) or not is_video(image):
+        return motion
+    scene = probe_video(image)
+    seconds, note = within_scene(motion.header["duration"], scene, image)
+    header = dict(motion.header, rate=float(standard_rate(scene.fps)), duration=seconds)
+    if note is None:
+        return replace(motion, header=header)
+    header["notes"] = [*header.get("notes", ()), note]
+    fine = (motion.fine or motion.path).at_rate(header["rate"], seconds=seconds)
+    return replace(motion, header=header, fine=fine, path=fine.resample(motion.path.num_frames))
+
+
+# %% ../../nbs/3_model/10_transfer.ipynb #0edbce22
+_CUT_OFF = 0.3  # Share of a picture that may be cut off without a word
+
+
+def _crop_remark(image_size: tuple[int, int], size: tuple[int, int], backbone: Backbone) -> str | None:
+    "Where much of the picture is cut off by the video's shape: how much, and the way out."
+
+    def share(canvas):
+        return np.prod(centre_crop_box(image_size, canvas[0] / canvas[1])[2:]) / np.prod(image_size)
+
+    used, best = share(size), share(backbone.nearest_size(image_size[0] / image_size[1]))
+    if used >= 1 - _CUT_OFF:
+        return None
+    out = "the model makes no such shape: crop the image, or take cammimic preview, which keeps all of it"
+    if best > used + 0.05:
+        out = f"--aspect image keeps {best:.0%}"
+    return f"{used:.0%} of the {'x'.join(map(str, image_size))} image is used, its middle; {out}"
+
+
+def _shot_facts(shot: _Shot, motion: Motion, subject: str | Path | None) -> dict[str, Any]:
+    "What is written of the reference and of the image."
+    name = None if isinstance(shot.image, np.ndarray) else printable(Path(shot.image).name)
+    return dict(
+        {key: value for key, value in motion.header.items() if key != "magnitudes"},
+        image=name,
+        image_crop=list(centre_crop_box(shot.size, motion.size[0] / motion.size[1])),
+        own_motion=shot.own and shot.own.label(),
+        steady=shot.steady,
+        subject=subject and printable(Path(subject).name),
+    )
+
+
+def _scores(
+    frames: np.ndarray, weak: WeakVideo, motion: Motion, wanted: CameraPath
+) -> tuple[CameraPath, CameraScore, CameraScore]:
+    "Path and score of a result, and the score of its weak video, measured the same way."
+    times = np.linspace(motion.path.times[0], motion.path.times[-1], len(frames))
+    rate, aspect = len(frames) / motion.header["duration"], motion.size[0] / motion.size[1]
+
+    def score_of(pixels):
+        path, estimator = measure_path(Video(pixels, times, rate), aspect=aspect, num_frames=len(frames))
+        estimators = (motion.header["estimator"], estimator)
+        return path, score_paths(wanted, path, num_frames=len(frames), estimators=estimators)
+
+    path, score = score_of(frames)
+    return path, score, score_of(weak.frames)[1]
+
+
+class _Clock:
+    "Seconds spent in each phase."
+
+    def __init__(self):
+        self.start, self.seconds = time.perf_counter(), {}
+
+    def lap(self, name: str) -> None:
+        "Note the seconds since the last lap."
+        now = time.perf_counter()
+        self.seconds[name], self.start = round(now - self.start, 2), now
+
+
+# %% ../../nbs/3_model/10_transfer.ipynb #3ab7c642
+def _learn_image(
+    backbone: Backbone, shot: _Shot, motion: Motion, *, prompt: str, **training: Any
+) -> list[dict[str, float]]:
+    "Stage 2; its adapters are then those that a file would hold."
+    stills = shot.picture.reshape(-1, *shot.picture.shape[-3:])
+    latents = backbone.encode_stills(to_canvas(stills, motion.size))
+    history = train_scene(backbone, latents, backbone.encode_prompt(prompt), **training)
+    round_lora(backbone)
+    return history
+
+
+def _film(
+    backbone: Backbone, shot: _Shot, motion: Motion, how: ApplyOptions, *, texts: torch.Tensor, **run: Any
+) -> tuple[np.ndarray, WeakVideo]:
+    "Guided sampling of a shot."
+    text, negative = texts
+    spatial, temporal = how.lora_scales
+    scale_adapters(backbone, spatial=spatial, temporal=temporal)
+    return guided_video(
+        backbone,
+        shot.picture,
+        motion.path,
+        own=shot.taken_out,
+        subject=shot.subject,
+        size=motion.size,
+        window=shot.window,
+        text=text,
+        negative_text=negative,
+        sampling=how.sampling,
+        guidance=how.guidance,
+        **run,
+    )
+
+
+def _composed(
+    frames: np.ndarray,
+    motion: Motion,
+    shot: _Shot,
+    *,
+    size: tuple[int, int] | None = None,
+    fps: float | Fraction | None = None,
+    **options: Any,
+) -> Iterator[np.ndarray]:
+    "The composed video at a rate, or at the model's frames."
+    fine, scene, own = motion.at_rate(fps), shot.picture, None
+    times = fine.times - fine.times[0]
+    if scene.ndim == 4 and isinstance(shot.image, np.ndarray):
+        scene = scene[np.abs(times[:, None] - (motion.path.times - motion.path.times[0])).argmin(axis=1)]
+    elif scene.ndim == 4:
+        scene = scene_frames(shot.image, times)
+        if shot.steady:
+            own = scene_motion(shot.image, times, duration=motion.header["duration"], steady=True)
+    where = dict(subject=shot.subject, anchor=shot.framing.anchor, window=shot.window)
+    return compose_video(frames, scene, motion.path, fine=fine, own=own, size=size, **where, **options)
+
+
+def _finished(
     frames: np.ndarray,
     weak: WeakVideo,
     motion: Motion,
-    wanted: CameraPath,
-    facts: dict,
-    history: list,
-    clock: _Clock,
+    shot: _Shot,
     *,
-    fps,
+    facts: dict[str, Any],
+    history: list[dict[str, float]],
+    clock: _Clock,
+    fps: float | None,
 ) -> Result:
-    "Measure what came out and gather the facts."
-    duration = motion.header["duration"]
-    video = Video(frames, np.linspace(motion.path.times[0], motion.path.times[-1], len(frames)), len(frames) / duration)
-
-    def score_of(video):
-        path, estimator = measure_path(video, aspect=motion.size[0] / motion.size[1], num_frames=len(frames))
-        return path, score_paths(
-            wanted, path, num_frames=len(frames), estimators=(motion.header["estimator"], estimator)
-        )
-
-    path, score = score_of(video)
-    _, floor = score_of(Video(weak.frames, video.times, video.fps))  # the weak video, measured the same way
+    "Measure what came out, and gather the facts."
+    path, score, floor = _scores(frames, weak, motion, shot.wanted(motion))
     clock.lap("scoring")
     versions = {package: version(package) for package in ("cammimic", "torch", "diffusers", "transformers", "peft")}
-    return Result(
-        frames,
-        weak,
-        path,
-        score,
-        dict(
-            facts, weak_ratio=floor.ratio, fps=fps or len(frames) / duration, versions=versions, seconds=clock.seconds
-        ),
-        history,
+    rate = fps or len(frames) / motion.header["duration"]
+    facts = dict(facts, weak_ratio=floor.ratio, fps=rate, versions=versions, seconds=clock.seconds)
+    compose = partial(_composed, frames, motion, shot)
+    is_scene = shot.picture.ndim == 4 and not isinstance(shot.image, np.ndarray)
+    scene = Path(shot.image) if is_scene else None
+    return Result(frames, weak, path, score, facts, history, compose=compose, rate=motion.rate, scene=scene)
+
+
+# %% ../../nbs/3_model/10_transfer.ipynb #3806f392
+def apply_motion(
+    motion: Motion,  # Of `learn_motion` or `Motion.load`
+    image: str | Path | np.ndarray,  # Picture: a file, or an array (H, W, 3) uint8 RGB; or a moving scene: a video file
+    backbone: Backbone,  # The model the motion was learned on; its adapters are replaced
+    *,
+    prompt: str | None = None,  # What the picture shows; None uses a neutral prompt
+    settings: TrainingSettings = TrainingSettings(),  # Stage 2
+    seed: int = 0,  # Seed of everything random
+    progress: Callable | None = None,  # Called as progress(phase, step, steps, values)
+    state_path: str | Path | None = None,  # File that keeps an unfinished stage 2
+    **options: Any,  # Fields of `ApplyOptions`
+) -> Result:  # The video and its score
+    "Stage 2 and homography-guided sampling: a picture filmed with a learned motion."
+    clock = _Clock()
+    how = _checked_options(ApplyOptions(**options), backbone, motion)
+    motion = _within(motion, image)
+    shot = _read_shot(image, motion, how)
+    how = replace(how, guidance=replace(how.guidance, anchor=shot.framing.anchor))
+    install_lora(backbone, motion.tensors, motion.header)
+    scene = prompt or NEUTRAL_SCENE
+    phrase = motion_prompt(scene, motion.token) if motion.token else scene
+    texts = backbone.encode_prompt([phrase, how.negative_prompt])[:, None]
+    training = dict(settings=settings, seed=phase_seed(seed, "scene"), progress=progress, state_path=state_path)
+    history = _learn_image(backbone, shot, motion, prompt=scene, **training)
+    clock.lap("scene")
+    frames, weak = _film(backbone, shot, motion, how, texts=texts, seed=seed, progress=progress)
+    clock.lap("sampling")
+    notes = [*motion.header.get("notes", ()), shot.framing.remark(), _crop_remark(shot.size, motion.size, backbone)]
+    last = {stage: losses[-1] if losses else None for stage, losses in (("motion", motion.history), ("scene", history))}
+    facts = dict(
+        _shot_facts(shot, motion, how.subject),
+        prompt=scene,
+        sampling_prompt=phrase,
+        negative_prompt=how.negative_prompt,
+        scene_training=asdict(settings),
+        sampling=asdict(how.sampling),
+        guidance=asdict(how.guidance),
+        framing=asdict(shot.framing),
+        notes=[*filter(None, notes)],
+        lora_scales=list(how.lora_scales),
+        apply_seed=seed,
+        new_area=float(1 - weak.mask[-1].mean()),
+        training_end=last,
     )
+    return _finished(frames, weak, motion, shot, facts=facts, history=history, clock=clock, fps=how.fps)
+
+
+def _checked_options(how: ApplyOptions, backbone: Backbone, motion: Motion) -> ApplyOptions:
+    "Options with the model's own sampling where none is given; refused now or never."
+    sampling = how.sampling or default_sampling(backbone)
+    backbone.solver(sampling.scheduler, sampling.steps)
+    backbone.check_size(motion.size)
+    backbone.latent_groups(motion.path.num_frames)
+    return replace(how, sampling=sampling)
 
 
 # %% ../../nbs/3_model/10_transfer.ipynb #d1a9ee2f
@@ -423,110 +492,86 @@ def transfer(
     reference_prompt: str | None = None,  # What the reference shows
     # Shape of the result: reference, image or W:H; None is the reference's, or without one the image's
     aspect: str | None = None,
-    num_frames: int | None = None,  # Frames of the result
-    start: float = 0.0,  # Start of the window in the reference, in seconds
-    duration: float | None = None,  # Length of the window, or of the `motion`, in seconds
-    mask: str | Path | None = None,  # Picture or video, white where something moves by itself in the reference
-    mask_objects: bool | None = None,  # Keep what moves by itself out of the training; as in `learn_motion`
-    copy: str = "rotation",  # What of the reference's motion is taken; as in `learn_motion`
-    level: bool = False,  # Take no roll
-    cache: bool = True,  # Take what was measured of the reference before, and keep what is measured now
     training: TrainingSettings = TrainingSettings(),  # Both stages
-    rank: int | None = None,  # Rank of the adapters
-    alpha: float | None = None,  # Scale numerator of the adapters
-    include_feed_forward: bool = False,  # Adapt feed-forward layers too
     seed: int = 0,  # Seed of everything random
     state_folder: str | Path | None = None,  # Folder that keeps unfinished stages
     progress: Callable | None = None,  # Called as progress(phase, step, steps, values)
-    **options,  # Further arguments of `apply_motion`
+    **options: Any,  # Fields of `LearnOptions` and of `ApplyOptions`
 ) -> Result:  # The video and its score
     "The whole method: choose the canvas, learn or read a motion, change it if asked, and apply it."
+    learning = {field.name: options.pop(field.name) for field in fields(LearnOptions) if field.name in options}
     picture = Path(image) if is_video(image) else read_image(image, max_side=4096)
     if (reference is None) == (motion is None):
         raise InputError("give either a reference or a motion")
     check_subject(motion or "", options.get("subject"))
-    size = canvas_size(
+    size = _canvas(backbone, aspect, reference, picture)
+    _refuse_early(backbone, prompt, seed=seed, how=ApplyOptions(**options))
+    begin = time.perf_counter()
+    states = {stage: state_folder and Path(state_folder) / f"{stage}.safetensors" for stage in ("motion", "scene")}
+    run = dict(seed=seed, progress=progress)
+    if reference is None:
+        training = replace(training, orthogonality=None)
+        learned = _given_motion(motion, image, backbone, size=size, seed=seed, how=LearnOptions(**learning))
+    else:
+        learning |= dict(run, prompt=reference_prompt, settings=training, state_path=states["motion"])
+        learned = learn_motion(reference, backbone, size=size, **learning)
+    learned = changed_motion(learned, change)
+    seconds = time.perf_counter() - begin
+    options |= dict(run, prompt=prompt, settings=training, state_path=states["scene"])
+    result = apply_motion(learned, picture, backbone, **options)
+    timed = dict(motion=round(seconds, 2), **result.facts["seconds"])
+    return replace(result, facts=dict(result.facts, image=printable(Path(image).name), seconds=timed))
+
+
+def _canvas(
+    backbone: Backbone, aspect: str | None, reference: str | Path | None, picture: Path | np.ndarray
+) -> tuple[int, int]:
+    "Width and height of the result."
+    return canvas_size(
         backbone,
         aspect or ("image" if reference is None else "reference"),
         reference_size=None if reference is None else probe_video(reference).size,
-        image_size=probe_video(image).size if is_video(image) else picture.shape[1::-1],
+        image_size=picture.shape[1::-1] if isinstance(picture, np.ndarray) else probe_video(picture).size,
     )
-    # refused now or never
-    sampling = options.get("sampling") or default_sampling(backbone)
+
+
+def _refuse_early(backbone: Backbone, prompt: str | None, *, seed: int, how: ApplyOptions) -> None:
+    "Refuse a sampling or a prompt that the model does not take, before anything is trained."
+    sampling = how.sampling or default_sampling(backbone)
     backbone.solver(sampling.scheduler, sampling.steps)
-    backbone.encode_prompt(
-        [
-            motion_prompt(prompt or NEUTRAL_SCENE, rare_token(backbone.tokenizer, seed=seed)),
-            options.get("negative_prompt", ""),
-        ]
-    )
-    begin, states = (
-        time.perf_counter(),
-        {s: None if state_folder is None else Path(state_folder) / f"{s}.safetensors" for s in ("motion", "scene")},
-    )
-    if reference is None:
-        lasts = words_duration(motion, image, duration)
-        given = read_motion(motion, aspect=size[0] / size[1], duration=lasts, seed=seed)
-        learned = unlearned_motion(
-            given.resample(num_frames or backbone.num_frames),
-            backbone,
-            size=size,
-            rank=rank,
-            seed=seed,
-            fine=given,
-            rate=float(usual_rate(given)),
-            duration=given.duration * given.num_frames / (given.num_frames - 1),
-            motion=printable(Path(motion).name if str(motion).endswith(".json") else str(motion)),
-        )
-        training = replace(training, orthogonality=None)
-    else:
-        learned = learn_motion(
-            reference,
-            backbone,
-            prompt=reference_prompt,
-            size=size,
-            num_frames=num_frames,
-            start=start,
-            duration=duration,
-            mask=mask,
-            mask_objects=mask_objects,
-            copy=copy,
-            level=level,
-            cache=cache,
-            settings=training,
-            rank=rank,
-            alpha=alpha,
-            include_feed_forward=include_feed_forward,
-            seed=seed,
-            progress=progress,
-            state_path=states["motion"],
-        )
-    learned = changed_motion(learned, change)
-    seconds = time.perf_counter() - begin
-    result = apply_motion(
-        learned,
-        picture,
+    token = rare_token(backbone.tokenizer, seed=seed)
+    backbone.encode_prompt([motion_prompt(prompt or NEUTRAL_SCENE, token), how.negative_prompt])
+
+
+def _given_motion(
+    motion: str | Path,
+    image: str | Path,
+    backbone: Backbone,
+    *,
+    size: tuple[int, int],
+    seed: int,
+    how: LearnOptions,
+) -> Motion:
+    "A motion of words or of a file, in the place of a learned one."
+    lasts = words_duration(motion, image, how.duration)
+    given = read_motion(motion, aspect=size[0] / size[1], duration=lasts, seed=seed)
+    return unlearned_motion(
+        given.resample(how.num_frames or backbone.num_frames),
         backbone,
-        prompt=prompt,
-        settings=training,
+        size=size,
+        rank=how.rank,
         seed=seed,
-        progress=progress,
-        state_path=states["scene"],
-        **options,
-    )
-    return replace(
-        result,
-        facts=dict(
-            result.facts,
-            image=printable(Path(image).name),
-            seconds=dict(motion=round(seconds, 2), **result.facts["seconds"]),
-        ),
+        fine=given,
+        rate=float(usual_rate(given)),
+        duration=given.duration * given.num_frames / (given.num_frames - 1),
+        motion=printable(Path(motion).name if is_camera_file(motion) else str(motion)),
     )
 
 
 # %% ../../nbs/3_model/10_transfer.ipynb #c921a006
 _SYNTHETIC = "synthetic media, generated with cammimic"  # Every video says so
 _STRIP_BYTES = 150_000  # Largest strip
+_MADE_BY = dict(model="model", guided="completion, guided by the model", complete="completion, no model")
 
 
 def _source_types(new_area: str) -> tuple[str, str]:
@@ -564,8 +609,8 @@ def write_result(
     # those of the model where it is not
     fps: float | None = None,
     audio: bool = True,  # Keep the sound of a moving scene
-    # What stands in a composed video where the picture is not known: 'model', or 'complete', the picture continued from
-    # itself: then no pixel of it is the model's
+    # What stands in a composed video where the picture is not known: 'model'; 'guided', the picture continued from
+    # itself as the model's frames look from afar; or 'complete', without them: then nothing of it is the model's
     new_area: str = "model",
 ) -> dict[str, Any]:  # What the JSON file holds
     "Write a result: video, strip and facts."
@@ -579,7 +624,7 @@ def write_result(
     raw = output.with_suffix(f".raw{output.suffix}") if compose else output
     kinds = _source_types(new_area)
     facts = dict(result.to_dict(), output=output.name, raw=raw.name, digital_source_type=kinds[compose])
-    facts["new_area_by"] = "completion, no model" if compose and new_area == "complete" else "model"
+    facts["new_area_by"] = _MADE_BY[new_area] if compose else "model"
     facts |= dict(output_fps=float(rate), output_frames=count)
     to_json(facts)  # refuses what is no number, before anything is written
     if compose:

@@ -26,6 +26,7 @@ __all__ = [
     "kappa_interval",
     "place_counts",
     "change_within_session",
+    "MixedModel",
     "mixed_model",
 ]
 
@@ -35,13 +36,13 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import permutations, product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, model_validator
@@ -88,15 +89,15 @@ class Reading:
 class Answers:
     "Checked answers of a study."
 
-    participants: tuple  # Names of the N participants
-    examples: tuple  # Names of the E examples
-    questions: tuple  # Names of the Q questions
-    methods: tuple  # Names of the M methods
+    participants: tuple[str, ...]  # Names of the N participants
+    examples: tuple[str, ...]  # Names of the E examples
+    questions: tuple[str, ...]  # Names of the Q questions
+    methods: tuple[str, ...]  # Names of the M methods
     choices: np.ndarray  # Index of the method chosen, shape (N, E, Q); `UNANSWERED` or `TIE`
     orders: np.ndarray  # Index of the method shown at each place, shape (N, E, M); -1: not known
     trials: np.ndarray  # Place of the example in the session, from 1, shape (N, E); 0: not known
     seconds: np.ndarray  # Time the answer took, shape (N, E, Q); NaN: not known
-    excluded: tuple = ()  # Participants left out because they failed an attention check
+    excluded: tuple[str, ...] = ()  # Participants left out because they failed an attention check
     study: str = ""  # Id of the study; empty: not known
     reading: Reading = Reading()  # How they were read
 
@@ -185,7 +186,7 @@ class Key(BaseModel):
 
 def read_key(
     path: str | Path,  # Key file that `make_study` writes beside the page
-) -> dict:  # 'study', 'methods', 'questions', 'ties', 'examples' and 'videos' of `Key`
+) -> dict[str, Any]:  # 'study', 'methods', 'questions', 'ties', 'examples' and 'videos' of `Key`
     "What the blind names of a study stand for."
     try:
         return checked(Key, read_json(path), name=str(path)).model_dump()
@@ -220,7 +221,8 @@ def _renamed(row: dict, columns: dict[str, str], shown: str) -> list[dict]:
     common |= {name: row[column] for name, column in columns.items()}
     if "choice" in common or not any(column and column.startswith(_ANSWER) for column in row):
         return [dict(question="overall") | common]
-    said, used = [], {*columns.values()}
+    said = []
+    used = {*columns.values()}
     for column, value in row.items():
         question = column.removeprefix(_ANSWER) if column not in used and column.startswith(_ANSWER) else None
         ticked = str(value).strip().lower()
@@ -286,9 +288,13 @@ def _read_rows(path: Path, columns: dict[str, str]) -> tuple[list, int]:
             f"{shown} has no column {lacking[0]!r}, only {there}; a file of answers has {', '.join(REQUIRED)}, and may "
             f"have {', '.join(OPTIONAL)}: say what is what by --columns {lacking[0]}=COLUMN"
         )
-    named = REQUIRED + OPTIONAL
-    texts = [(k, {name: "" if row.get(name) is None else str(row[name]) for name in named}) for k, row in rows]
-    return texts, len(table) - len(accepted)
+    return [(number, _as_text(row)) for number, row in rows], len(table) - len(accepted)
+
+
+def _as_text(row: dict[str, Any]) -> dict[str, str]:
+    "The columns of an answer as text, empty where there is nothing."
+    values = {name: row.get(name) for name in REQUIRED + OPTIONAL}
+    return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
 def _cleaned(row: dict) -> dict:
@@ -402,7 +408,10 @@ def _of_one_study(rows: list, opened: dict | None, key: str | Path | None, skip_
 
 def _sorted_out(rows: list, fault_of: Callable) -> tuple[list, list, int]:
     "Rows that can be used, faults of the others, and how many say again what an earlier one said."
-    good, faults, seen, repeated = [], [], {}, 0
+    good = []
+    faults = []
+    seen = {}
+    repeated = 0
     for where, row in rows:
         fault, cell = fault_of(row), tuple(row[name] for name in REQUIRED[:3])
         said = tuple(row[name] for name in ("choice", "order", "trial", "time"))
@@ -439,14 +448,15 @@ def _spellings(rows: list) -> dict:
 def read_answers(
     paths: Iterable[str | Path],  # Files of answers, .csv or .parquet
     *,
-    methods: tuple = (),  # Names of the methods that were shown; empty: those the key or the answers name
+    methods: Sequence[str] = (),  # Names of the methods that were shown; empty: those the key or the answers name
     key: str | Path | None = None,  # Key file, where the answers hold blind names
     columns: dict[str, str] | None = None,  # Column of the files that holds a column of `REQUIRED` or `OPTIONAL`
     skip_bad: bool = False,  # Leave rows out that cannot be used, instead of refusing the file
     keep_inattentive: bool = False,  # Keep participants who failed an attention check
 ) -> Answers:  # Checked answers
     "Read and check the answers of a study."
-    paths, opened = list(map(Path, paths)), None if key is None else read_key(key)
+    paths = list(map(Path, paths))
+    opened = None if key is None else read_key(key)
     methods = tuple(methods or (opened["methods"] if opened else ()))
     check_limit("compared", len(methods), "the list of methods")
     _check_columns(columns := dict(columns or {}))
@@ -584,27 +594,25 @@ def exact_interval(
     level: float = 0.95,  # Coverage
 ) -> tuple[float, float]:  # Ends of the interval of the share, 0 to 1
     "Clopper and Pearson's interval, for independent answers."
-    beta, tail = require_extra("scipy.stats", "study", "an interval").beta, (1 - level) / 2
-    return float(beta.ppf(tail, chosen, asked - chosen + 1)) if chosen else 0.0, float(
-        beta.ppf(1 - tail, chosen + 1, asked - chosen)
-    ) if chosen < asked else 1.0
+    beta = require_extra("scipy.stats", "study", "an interval").beta
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, chosen, asked - chosen + 1)) if chosen else 0.0
+    high = float(beta.ppf(1 - tail, chosen + 1, asked - chosen)) if chosen < asked else 1.0
+    return low, high
 
 
-def _freedom(chosen: np.ndarray, asked: np.ndarray, over: tuple) -> float:
+def _freedom(chosen: np.ndarray, asked: np.ndarray, over: Sequence[str]) -> float:
     "Satterthwaite's degrees of freedom of a share whose clusters are `over`."
     residual = (chosen - chosen.sum() / asked.sum() * asked) / asked.sum()
     sizes = np.array([n for name, n in zip(CLUSTERS, chosen.shape, strict=False) if name in over])
-    variances = (
-        np.array([(residual.sum(1 - axis) ** 2).sum() for axis, name in enumerate(CLUSTERS) if name in over])
-        * sizes
-        / (sizes - 1)
-    )
-    return (
-        float(variances.sum() ** 2 / (variances**2 / (sizes - 1)).sum()) if variances.any() else float(sizes.min() - 1)
-    )
+    squares = [(residual.sum(1 - axis) ** 2).sum() for axis, name in enumerate(CLUSTERS) if name in over]
+    variances = np.array(squares) * sizes / (sizes - 1)
+    if not variances.any():
+        return float(sizes.min() - 1)
+    return float(variances.sum() ** 2 / (variances**2 / (sizes - 1)).sum())
 
 
-def _differing(chosen: np.ndarray, asked: np.ndarray, over: tuple) -> bool:
+def _differing(chosen: np.ndarray, asked: np.ndarray, over: Sequence[str]) -> bool:
     "Whether any of the clusters has another share than the rest."
     residual = chosen - chosen.sum() / asked.sum() * asked
     return any(np.abs(residual.sum(1 - axis)).max() > 1e-9 for axis, name in enumerate(CLUSTERS) if name in over)
@@ -614,13 +622,14 @@ def cluster_interval(
     chosen: np.ndarray,  # 1 where the method was chosen, shape (N, E)
     asked: np.ndarray,  # 1 where there is an answer, the same shape
     *,
-    over: tuple = CLUSTERS,  # What is drawn anew: 'participants', 'examples' or both
+    over: Sequence[str] = CLUSTERS,  # What is drawn anew: 'participants', 'examples' or both
     seed: int = 0,  # Seed of the bootstrap
     num_samples: int = 2000,  # Bootstrap samples
     level: float = 0.95,  # Coverage
 ) -> tuple[float, float]:  # Ends of the interval of the share, 0 to 1; NaN where there is but one cluster
     "Cluster bootstrap of a share, with expanded percentiles."
-    stats, generator = require_extra("scipy.stats", "study", "an interval"), np.random.default_rng(seed)
+    stats = require_extra("scipy.stats", "study", "an interval")
+    generator = np.random.default_rng(seed)
     sizes = [n for name, n in zip(CLUSTERS, chosen.shape, strict=False) if name in over]
     if min(sizes) < 2:
         return float("nan"), float("nan")
@@ -651,7 +660,8 @@ def permutation_test(
     # p of each share against 1/M, two-sided, shape (Q, M): by itself, and corrected over questions and methods
 ) -> tuple[np.ndarray, np.ndarray]:
     "Cluster permutation test of every share against chance."
-    generator, num_methods = np.random.default_rng(seed), counts.shape[-1]
+    generator = np.random.default_rng(seed)
+    num_methods = counts.shape[-1]
     votes = counts.sum(1 - CLUSTERS.index(over))  # (clusters, Q, M)
     everything = (
         list(permutations(range(num_methods)))
@@ -671,10 +681,8 @@ def permutation_test(
             for first in range(0, num_samples, step)
         ]
     )
-    deviations, deviation = (
-        np.abs(drawn - 1 / num_methods),
-        np.abs(votes.sum(0) / votes.sum((0, 2))[:, None] - 1 / num_methods),
-    )
+    deviations = np.abs(drawn - 1 / num_methods)
+    deviation = np.abs(votes.sum(0) / votes.sum((0, 2))[:, None] - 1 / num_methods)
     scale = np.maximum(drawn.std((0, 2))[:, None], 1e-6)  # the same for all methods, whose names are exchanged
 
     def p(extreme):
@@ -755,13 +763,21 @@ def change_within_session(
 
 
 # %% ../../nbs/6_study/01_preference.ipynb #db22c561
+class MixedModel(TypedDict):
+    "A mixed-effects model of one question and method; None where there is none, or a deviation cannot be told."
+
+    share: float | None  # For a typical participant and example
+    interval: tuple[float, float] | None  # Of 95 %
+    participant_sd: float | None  # Deviations of the log-odds
+    example_sd: float | None
+    reason: str | None  # Why there is none of these
+
+
 def mixed_model(
     answers: Answers,  # Of a study
     question: str,  # Which question
     method: str,  # Which method, against the others
-    # 'share' and its 95 % 'interval' for a typical participant and example, the deviations 'participant_sd' and
-    # 'example_sd' of the log-odds, and 'reason': why there is none of these, else None
-) -> dict:
+) -> MixedModel:
     "Mixed logistic regression with crossed effects of participants and examples."
     model = require_extra("statsmodels.genmod.bayes_mixed_glm", "study", "a mixed-effects model").BinomialBayesMixedGLM
     sparse = require_extra("scipy.sparse", "study", "a mixed-effects model")
@@ -788,11 +804,9 @@ def mixed_model(
     sizes, deviations = np.array(choices.shape), np.exp(fitted.vcp_mean)
     variances = deviations**2 / sizes
     freedom = (variances.sum() + fitted.fe_sd[0] ** 2) ** 2 / (variances**2 / np.maximum(sizes - 1, 1)).sum()
-    logit, reach = (
-        fitted.fe_mean[0],
-        require_extra("scipy.stats", "study", "an interval").t.ppf(0.975, freedom)
-        * np.sqrt(variances.sum() + fitted.fe_sd[0] ** 2),
-    )
+    logit = fitted.fe_mean[0]
+    quantile = require_extra("scipy.stats", "study", "an interval").t.ppf(0.975, freedom)
+    reach = quantile * np.sqrt(variances.sum() + fitted.fe_sd[0] ** 2)
     share, low, high = (float(1 / (1 + np.exp(-value))) for value in (logit, logit - reach, logit + reach))
     spread = [float(sd) if size > 1 else None for sd, size in zip(deviations, sizes, strict=True)]
     return dict(share=share, interval=(low, high), participant_sd=spread[0], example_sd=spread[1], reason=None)

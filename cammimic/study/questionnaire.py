@@ -46,7 +46,7 @@ class Example:
     name: str  # Unique
     reference: Path  # Video with the camera motion wanted
     scene: Path  # Picture of the scene wanted
-    videos: dict  # Method -> its video
+    videos: dict[str, Path]  # Method -> its video
 
 
 _VIDEOS, _PICTURES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif", ".m4v"), (".jpg", ".jpeg", ".png", ".webp")
@@ -81,7 +81,8 @@ def _from_folder(folder: Path) -> list:
 
 def _from_manifest(path: Path) -> list:
     "Examples of a table with the columns example, reference, scene, and one for each method."
-    found, shown = [], printable(str(path))
+    found = []
+    shown = printable(str(path))
     for number, row in enumerate(read_csv(path, name=shown), 2):
         if empty := [name for name in ("example", "reference", "scene") if not row.get(name)] or [
             name for name, value in row.items() if not value or not name
@@ -144,24 +145,21 @@ def schedules(
     num_methods: int,  # Methods of each
     *,
     seed: int = 0,  # Seed that relabels examples, methods and schedules
-) -> list:  # Schedules, each a list of (example, order of methods)
+) -> list[list[tuple[int, list[int]]]]:  # Schedules, each a list of (example, order of methods)
     "Sessions that balance what is shown where."
     generator = np.random.default_rng(seed)
-    orders, rounds = (
-        generator.permutation(num_methods)[williams_design(num_methods)],
-        generator.permutation(num_examples),
-    )
-    offsets, order_of = generator.permutation(num_examples), generator.permutation(len(orders))
-    made = [
-        [
-            (
-                int(rounds[(place + turn) % num_examples]),
-                orders[order_of[(row + offsets[(place + turn) % num_examples]) % len(orders)]].tolist(),
-            )
-            for place in range(num_examples)
-        ]
-        for turn, row in product(range(num_examples), range(len(orders)))
-    ]
+    orders = generator.permutation(num_methods)[williams_design(num_methods)]
+    rounds = generator.permutation(num_examples)
+    offsets = generator.permutation(num_examples)
+    order_of = generator.permutation(len(orders))
+
+    def shown(turn, row, place):
+        at = (place + turn) % num_examples
+        return int(rounds[at]), orders[order_of[(row + offsets[at]) % len(orders)]].tolist()
+
+    made = []
+    for turn, row in product(range(num_examples), range(len(orders))):
+        made.append([shown(turn, row, place) for place in range(num_examples)])
     return [made[k] for k in generator.permutation(len(made))]
 
 
@@ -179,7 +177,8 @@ _PAGE_LIMIT = 200_000  # Bytes of the page without its videos
 
 def _add_checks(sessions: list, checks: int, num_methods: int, seed: int) -> list:
     "Turns as the page reads them, with attention checks at seeded places."
-    generator, made = np.random.default_rng([seed, 1]), []
+    generator = np.random.default_rng([seed, 1])
+    made = []
     for session in sessions:
         turns = [dict(example=example, order=order) for example, order in session]
         for place in sorted(
@@ -278,10 +277,10 @@ def _page_of(blind: _Blinded, texts: dict, checks: int, seed: int) -> tuple[str,
     size, methods = len(blind.shown), blind.key["methods"]
     # A place of a session takes 30 bytes or more
     _refuse_size(30 * size * size * len(williams_design(len(methods))))
-    sessions = [
-        [(example, [blind.places[example][method] for method in order]) for example, order in session]
-        for session in schedules(size, len(methods), seed=seed)
-    ]
+    sessions = []
+    for session in schedules(size, len(methods), seed=seed):
+        places = [[blind.places[example][method] for method in order] for example, order in session]
+        sessions.append([(example, shown) for (example, _), shown in zip(session, places, strict=True)])
     study = dict(texts, examples=blind.shown, schedules=_add_checks(sessions, checks, len(methods), seed))
     sources = [file_digest(source) for files in blind.files for source in files.values()]
     identity = digest(to_json([blind.key, study]), *sources, length=12)
@@ -306,7 +305,8 @@ def make_study(
     progress: Callable | None = None,  # Called as progress(phase, done, total, {})
 ) -> Path:  # The page
     "Write the page of a study, its files under blind names, and the key."
-    (output, key_path), generator = _free(output), np.random.default_rng(seed)
+    output, key_path = _free(output)
+    generator = np.random.default_rng(seed)
     questions = dict(questions or QUESTIONS)
     if len(found) < num_examples:
         raise InputError(

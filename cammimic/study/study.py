@@ -12,6 +12,7 @@ __all__ = [
     "simulate_study",
     "needed_participants",
     "reconstruct",
+    "Analysis",
     "analyse",
     "plot_shares",
     "plot_examples",
@@ -23,20 +24,30 @@ __all__ = [
 # %% ../../nbs/6_study/03_study.ipynb #92a1bfc2
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from html import escape
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import click
 import numpy as np
+from jinja2 import Environment, Template
+from markupsafe import Markup
 
 from cammimic.command import Commands, Count, Finite, json_option, report, seed_option
-from cammimic.core import InputError, atomic_path, check_distinct, check_output, plain_label, printable, quoted
+from cammimic.core import (
+    InputError,
+    asset,
+    atomic_path,
+    check_distinct,
+    check_output,
+    plain_label,
+    printable,
+    quoted,
+)
 from cammimic.study.preference import (
     CLUSTERS,
     TIE,
@@ -56,9 +67,9 @@ from cammimic.study.preference import (
 # %% ../../nbs/6_study/03_study.ipynb #b41a09ce
 @lru_cache(256)
 def mean_utilities(
-    shares: tuple,  # Shares of the methods in the population, each above 0, summing to 1
+    shares: tuple[float, ...],  # Shares of the methods in the population, each above 0, summing to 1
     sd: float,  # Standard deviation of a method's utility over people and examples
-) -> tuple:  # Utilities whose shares these are, summing to 0
+) -> tuple[float, ...]:  # Utilities whose shares these are, summing to 0
     "What the methods are worth on the whole (solved on 20 000 fixed deviations)."
     deviations = np.random.default_rng(0).normal(size=(20_000, len(shares))) * sd
     return tuple(_solved(np.array(shares), deviations, np.log(shares), sd))
@@ -66,10 +77,12 @@ def mean_utilities(
 
 def _solved(shares: np.ndarray, deviations: np.ndarray, means: np.ndarray, sd: float) -> np.ndarray:
     "Mean utilities, beginning at some, by which the rows of deviations have these shares on the whole."
+    columns = np.ascontiguousarray(deviations.T)  # One row a method: sums over few methods are fast
     for _ in range(100):
-        utilities = means + deviations
-        chances = np.exp(utilities - utilities.max(1, keepdims=True))
-        wrong = np.log(shares) - np.log(np.maximum((chances / chances.sum(1, keepdims=True)).mean(0), 1e-9))
+        utilities = means[:, None] + columns
+        chances = np.exp(utilities - utilities.max(0))
+        chances /= chances.sum(0)
+        wrong = np.log(shares) - np.log(np.maximum(chances.mean(1), 1e-9))
         if np.abs(wrong).max() < 2e-3:
             return means - means.mean()
         means = means + wrong * np.sqrt(1 + sd**2 / 2)
@@ -80,7 +93,8 @@ def _solved(shares: np.ndarray, deviations: np.ndarray, means: np.ndarray, sd: f
 
 
 def simulate_study(
-    shares: dict,  # Question -> method -> share in the population; the shares of a question sum to 1
+    # Question -> method -> share in the population; the shares of a question sum to 1
+    shares: Mapping[str, Mapping[str, float]],
     *,
     num_participants: int = 72,  # N
     num_examples: int = 8,  # E
@@ -92,7 +106,8 @@ def simulate_study(
     seed: int = 0,  # Seed of everything
 ) -> Answers:  # Of the simulated people
     "A full study with a known answer."
-    methods, generator = tuple(next(iter(shares.values()))), np.random.default_rng(seed)
+    methods = tuple(next(iter(shares.values())))
+    generator = np.random.default_rng(seed)
     targets = np.array([[row.get(name, 0.0) for name in methods] for row in shares.values()], float)
     if (targets <= 0).any() or not np.allclose(targets.sum(1), 1):
         raise InputError(f"the shares of every question must be above 0 and sum to 1, got {shares}")
@@ -105,11 +120,9 @@ def simulate_study(
         means = _means_given(targets, people[:, 0], example_sd, means)
     elif given == "examples":
         means = _means_given(targets, (tastes - people)[0], participant_sd, means)
-    utilities = (
-        (tastes + first_place * (orders[..., :1] == np.arange(len(methods))))[:, :, None]
-        + means
-        + generator.gumbel(size=(*size, len(means), len(methods)))
-    )
+    shown_first = orders[..., :1] == np.arange(len(methods))
+    noise = generator.gumbel(size=(*size, len(means), len(methods)))
+    utilities = (tastes + first_place * shown_first)[:, :, None] + means + noise
     trials = generator.permuted(np.broadcast_to(np.arange(1, size[1] + 1), size), axis=1)
     names = [tuple(f"{letter}{k + 1}" for k in range(n)) for letter, n in zip("pe", size, strict=False)]
     choices = utilities.argmax(-1)
@@ -204,7 +217,8 @@ def needed_participants(
     design = _Design(share, num_methods, num_examples, over, participant_sd, example_sd, ties, level, seed)
     if over == "examples" and design.least_p > level:
         return None, 0.0  # however many people answer
-    low, high, reached = 1, 2, design.rate(2, num_studies, power)
+    low, high = 1, 2
+    reached = design.rate(high, num_studies, power)
     while reached < power:
         if high >= most:
             return None, design.rate(high, num_studies)
@@ -255,71 +269,114 @@ def reconstruct(
 
 
 # %% ../../nbs/6_study/03_study.ipynb #c35c613d
+class Analysis(TypedDict, total=False):
+    """Everything that is to be said about a study, JSON-ready: fractions by question and, where it says so, by method;
+    None where something is not defined."""
+
+    participants: int
+    examples: int
+    answers: int
+    missing: list[list[str]]  # Participant, example and question
+    excluded: list[str]  # Participants who failed an attention check
+    study: str | None  # Id of the study
+    reading: dict[str, Any]  # What was done to the answers while they were read
+    methods: list[str]
+    questions: list[str]
+    ties: dict[str, int]
+    shares: dict[str, dict[str, float]]  # By method
+    intervals: dict[str, dict[str, dict[str, Any]]]  # By method: 'independent', 'participants' and 'both'
+    p: dict[str, dict[str, dict[str, float]]]  # By method and clusters
+    agreement: dict[str, float | None]
+    kappa: dict[str, list[float | None]]  # Kappa and the ends of its interval
+    by_example: dict[str, dict[str, dict[str, float | None]]]  # Shares by example, question and method
+    places: dict[str, list[dict[str, float]]]  # Share and p of every place
+    change: dict[str, dict[str, list[float | None]]]  # By method: change within a session, and its interval
+    mixed: dict[str, dict[str, dict[str, Any]]]  # By method: of `mixed_model`
+
+
 def analyse(
     answers: Answers,  # Of a study
     *,
     seed: int = 0,  # Seed of bootstrap and tests
     num_samples: int = 2000,  # Bootstrap samples; the tests take five times as many exchanges
     mixed: bool = False,  # Fit mixed-effects models, too
-) -> dict:  # JSON-ready; shares are fractions by question and method
+) -> Analysis:  # JSON-ready
     "Everything that is to be said about a study."
     counts, asked = answers.counts, answers.answered
-    found = dict(
+    options = dict(seed=seed, num_samples=5 * num_samples - 1)
+    tests = {over: permutation_test(counts, over=over, **options)[1] for over in CLUSTERS}
+    found = _numbers(answers) | dict(
+        shares=_by_method(answers, lambda q, m: float(counts[:, :, q, m].sum() / asked[:, :, q].sum())),
+        intervals=_by_method(
+            answers, lambda q, m: _intervals(counts[:, :, q, m], asked[:, :, q], seed=seed, num_samples=num_samples)
+        ),
+        p=_by_method(answers, lambda q, m: {over: float(p[q, m]) for over, p in tests.items()}),
+        **_agreements(answers),
+        by_example=_by_example(answers),
+    )
+    if (answers.orders >= 0).any():
+        found["places"] = _places(answers, seed, num_samples)
+    if (answers.trials > 0).any():
+        change = change_within_session(answers, seed=seed, num_samples=num_samples)
+        found["change"] = _by_method(answers, lambda q, m: _plain(change[:, q, m]))
+    if mixed:
+        questions, methods = answers.questions, answers.methods
+        found["mixed"] = _by_method(answers, lambda q, m: mixed_model(answers, questions[q], methods[m]))
+    return found
+
+
+def _numbers(answers: Answers) -> dict[str, Any]:
+    "What there is."
+    ties = answers.ties.sum((0, 1))
+    return dict(
         participants=len(answers.participants),
         examples=len(answers.examples),
-        answers=int(asked.sum()),
+        answers=int(answers.answered.sum()),
         missing=[list(cell) for cell in answers.missing],
         excluded=list(answers.excluded),
         study=answers.study or None,
         reading=asdict(answers.reading),
         methods=list(answers.methods),
         questions=list(answers.questions),
-        ties={name: int(number) for name, number in zip(answers.questions, answers.ties.sum((0, 1)), strict=True)},
+        ties={name: int(number) for name, number in zip(answers.questions, ties, strict=True)},
     )
-    tests = {
-        over: permutation_test(counts, over=over, seed=seed, num_samples=5 * num_samples - 1)[1] for over in CLUSTERS
-    }
 
-    def table(cell):
-        return {
-            question: {method: cell(q, m) for m, method in enumerate(answers.methods)}
-            for q, question in enumerate(answers.questions)
-        }
 
-    def intervals(q, m):
-        exact = exact_interval(float(counts[:, :, q, m].sum()), int(asked[:, :, q].sum()))
-        return dict(
-            independent=exact,
-            **{
-                name: _plain(
-                    cluster_interval(counts[:, :, q, m], asked[:, :, q], over=over, seed=seed, num_samples=num_samples)
-                )
-                for name, over in dict(participants=CLUSTERS[:1], both=CLUSTERS).items()
-            },
-        )
+_Cell = TypeVar("_Cell")
 
-    found |= dict(
-        shares=table(lambda q, m: float(counts[:, :, q, m].sum() / asked[:, :, q].sum())),
-        intervals=table(intervals),
-        p=table(lambda q, m: {over: float(p[q, m]) for over, p in tests.items()}),
+
+def _by_method(answers: Answers, cell: Callable[[int, int], _Cell]) -> dict[str, dict[str, _Cell]]:
+    "A table by question and method, from the numbers of both."
+    found = {}
+    for q, question in enumerate(answers.questions):
+        found[question] = {method: cell(q, m) for m, method in enumerate(answers.methods)}
+    return found
+
+
+def _intervals(chosen: np.ndarray, asked: np.ndarray, **options: int) -> dict[str, Any]:
+    "Intervals of a share."
+    found = dict(independent=exact_interval(float(chosen.sum()), int(asked.sum())))
+    for name, over in dict(participants=CLUSTERS[:1], both=CLUSTERS).items():
+        found[name] = _plain(cluster_interval(chosen, asked, over=over, **options))
+    return found
+
+
+def _agreements(answers: Answers) -> dict[str, Any]:
+    "How far people agree, by question."
+    kinds = {question: answers.kinds[:, :, q] for q, question in enumerate(answers.questions)}
+    return dict(
+        agreement={question: _plain(pair_agreement(kind.sum(0))) for question, kind in kinds.items()},
+        kappa={question: _plain(kappa_interval(kind)) for question, kind in kinds.items()},
     )
-    kinds = [answers.kinds[:, :, q] for q in range(len(answers.questions))]
-    found["agreement"] = {
-        name: _plain(pair_agreement(kind.sum(0))) for name, kind in zip(answers.questions, kinds, strict=True)
-    }
-    found["kappa"] = {name: _plain(kappa_interval(kind)) for name, kind in zip(answers.questions, kinds, strict=True)}
-    votes = counts.sum(0)
-    found["by_example"] = {
-        example: table(lambda q, m, e=e: _plain(votes[e, q, m] / votes[e, q].sum() if votes[e, q].any() else np.nan))
-        for e, example in enumerate(answers.examples)
-    }
-    if (answers.orders >= 0).any():
-        found["places"] = _places(answers, seed, num_samples)
-    if (answers.trials > 0).any():
-        change = change_within_session(answers, seed=seed, num_samples=num_samples)
-        found["change"] = table(lambda q, m: _plain(change[:, q, m]))
-    if mixed:
-        found["mixed"] = table(lambda q, m: mixed_model(answers, answers.questions[q], answers.methods[m]))
+
+
+def _by_example(answers: Answers) -> dict[str, Any]:
+    "Shares by example, question and method."
+    found = {}
+    for example, votes in zip(answers.examples, answers.counts.sum(0), strict=True):
+        totals = votes.sum(1, keepdims=True)
+        shares = np.where(totals > 0, votes / np.where(totals > 0, totals, 1), np.nan)
+        found[example] = _by_method(answers, lambda q, m, shares=shares: _plain(shares[q, m]))
     return found
 
 
@@ -330,7 +387,7 @@ def _plain(values: Any) -> Any:  # NaN is null in JSON
     return float(values) if np.isfinite(values) else None
 
 
-def _places(answers: Answers, seed: int, num_samples: int) -> dict:
+def _places(answers: Answers, seed: int, num_samples: int) -> dict[str, list[dict[str, float]]]:
     "Share of every place, and whether it is chance."
     counts = place_counts(answers)
     p = permutation_test(counts, seed=seed, num_samples=5 * num_samples - 1)[1]
@@ -343,7 +400,7 @@ def _places(answers: Answers, seed: int, num_samples: int) -> dict:
 
 # %% ../../nbs/6_study/03_study.ipynb #2b05526f
 def plot_shares(
-    found: dict,  # Of `analyse`
+    found: Analysis,  # Of `analyse`
 ) -> Any:  # matplotlib figure
     "The paper's figure 7, with intervals: thick for other people, thin for other people and other examples."
     plt = import_module("matplotlib.pyplot")
@@ -362,12 +419,8 @@ def plot_shares(
                 ends = found["intervals"][question][method][name]
                 if None not in ends:
                     ax.plot([place, place], ends, color=f"C{place}", linewidth=width, solid_capstyle="butt")
-            top = max(
-                [
-                    found["shares"][question][method],
-                    *(ends[1] or 0 for ends in found["intervals"][question][method].values()),
-                ]
-            )
+            tops = [ends[1] or 0 for ends in found["intervals"][question][method].values()]
+            top = max(found["shares"][question][method], *tops)
             ax.annotate(f"{found['shares'][question][method]:.1%}", (place, top + 0.02), ha="center", fontsize=8)
         ax.axhline(1 / len(found["methods"]), color="grey", linestyle="--", linewidth=0.8)
         ax.set(title=f"({letter}) {plain_label(question, most=30)}", ylim=(0, 1.1), xticks=range(len(found["methods"])))
@@ -380,7 +433,7 @@ _MOST_ROWS = 100  # Examples in one picture
 
 
 def plot_examples(
-    found: dict,  # Of `analyse`
+    found: Analysis,  # Of `analyse`
     method: str,  # Whose share is shown
 ) -> Any:  # matplotlib figure
     "Share of one method for each example and question."
@@ -427,10 +480,11 @@ UNKNOWN = (
 
 
 def notes(
-    found: dict,  # Of `analyse`
+    found: Analysis,  # Of `analyse`
 ) -> list[str]:  # A sentence for each thing; none where rows were taken as they are
     "What was done to the answers while they were read."
-    reading, sentences = found.get("reading") or {}, []
+    reading = found.get("reading") or {}
+    sentences = []
     if spellings := reading.get("spellings"):
         ways = "; ".join(f"{', '.join(ways)} as {name}" for name, ways in list(spellings.items())[:5])
         merged = sum(len(ways) - 1 for ways in spellings.values())
@@ -465,7 +519,7 @@ def _number(count: int, of: str) -> str:
 
 
 def conclusions(
-    found: dict,  # Of `analyse`
+    found: Analysis,  # Of `analyse`
     *,
     level: float = 0.05,  # Level of the tests, corrected over questions and methods
 ) -> list[str]:  # A sentence for each question
@@ -478,7 +532,7 @@ def conclusions(
     return [_conclusion(found, question, level) for question in found["questions"]]
 
 
-def _conclusion(found: dict, question: str, level: float) -> str:
+def _conclusion(found: Analysis, question: str, level: float) -> str:
     "What the tests allow to be said about one question."
     shares, chance = found["shares"][question], f"{1 / len(found['methods']):.1%}"
     top = max(shares.values())
@@ -499,53 +553,45 @@ def _conclusion(found: dict, question: str, level: float) -> str:
 
 
 # %% ../../nbs/6_study/03_study.ipynb #4b107359
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
-    "1rem;color:#1a1a1a;background:#fff}table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem "
-    ".7rem;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}th:first-child,"
-    "td:first-child{text-align:left}svg,img{max-width:100%;height:auto}div{overflow-x:auto}"
-)
+@cache
+def _page() -> Template:
+    "The page of a report; nothing given to it can be taken for markup or turn the direction of writing."
+    page = asset("study_report.html").read_text(encoding="utf-8")
+    options = dict(autoescape=True, trim_blocks=True, finalize=_in_a_page)
+    return Environment(**options).from_string(page)
 
 
-# Nothing runs in a report, and nothing is loaded
-_POLICY = (
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-    "style-src 'unsafe-inline'\">"
-)
+def _in_a_page(value: Any) -> Any:
+    "Text of strangers without characters that steer; what is markup already stays."
+    return value if hasattr(value, "__html__") else printable(str(value))
 
 
-def _html(text: Any) -> str:
-    "Text of strangers in a page: no markup, nothing that turns the direction of writing."
-    return escape(printable(str(text)))
-
-
-def _list(sentences: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{_html(line)}</li>' for line in sentences)}</ul>"
-
-
-def _table(head: list, rows: list) -> str:
-    "Rows of text as a table."
-    lines = [
-        f"<tr>{''.join(f'<{tag}>{_html(cell)}</{tag}>' for cell in row)}</tr>"
-        for tag, row in [("th", head), *(("td", row) for row in rows)]
-    ]
-    return (
-        f'<div tabindex="0" role="region" aria-label="{_html(", ".join(filter(None, head)))}">'
-        f"<table>{''.join(lines)}</table></div>"
-    )
-
-
-def _picture(figure: Any, text: str) -> str:
-    "A figure inside the page."
+def _figure(figure: Any, text: str) -> dict[str, str]:
+    "A figure as the page takes it."
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
     import_module("matplotlib.pyplot").close(figure)
-    return (
-        f'<p><img alt="{_html(text)}" src="data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"></p>'
-    )
+    return dict(text=text, png=Markup(base64.b64encode(stream.getvalue()).decode()))
 
 
-def _agreement(found: dict, question: str) -> list[str]:
+def _span(ends: Any, digits: str = ".1%") -> str:
+    return "none" if ends is None or None in ends else f"{ends[0]:{digits}} to {ends[1]:{digits}}"
+
+
+def _share_row(found: Analysis, question: str, method: str) -> list[str]:
+    "A row of the table of shares."
+    ends, p = found["intervals"][question][method], found["p"][question][method]
+    spans = [_span(ends[name]) for name in ("independent", "participants", "both")]
+    return [
+        question,
+        method,
+        f"{found['shares'][question][method]:.1%}",
+        *spans,
+        *(f"{p[over]:.4f}" for over in CLUSTERS),
+    ]
+
+
+def _agreement_row(found: Analysis, question: str) -> list[str]:
     "A row of the table of agreement."
     kappa, same = found["kappa"][question], found.get("agreement", {}).get(question)
     undefined = "not defined: all answers are the same" if same == 1 else "not defined: too few answers"
@@ -557,136 +603,92 @@ def _agreement(found: dict, question: str) -> list[str]:
     ]
 
 
-def _mixed_cells(row: dict) -> list[str]:
-    "Share, interval and deviations of a mixed-effects model; a dash where there are none."
+def _place_rows(found: Analysis) -> list[list[str]]:
+    "The table of places."
+    rows = []
+    for question, places in found["places"].items():
+        rows += [[question, str(k), f"{row['share']:.1%}", f"{row['p']:.4f}"] for k, row in enumerate(places, 1)]
+    return rows
+
+
+def _change_row(found: Analysis, question: str, method: str) -> list[str]:
+    "A row of the table of changes."
+    change, *ends = found["change"][question][method]
+    return [question, method, "none" if change is None else f"{change:+.1%}", _span(ends, "+.1%")]
+
+
+def _mixed_row(found: Analysis, question: str, method: str) -> list[str]:
+    "A mixed-effects model: share, interval and deviations; a dash where there are none."
+    row = found["mixed"][question][method]
     deviations = ["-" if row[name] is None else f"{row[name]:.2f}" for name in ("participant_sd", "example_sd")]
-    return ["-" if row["share"] is None else f"{row['share']:.1%}", _span(row["interval"]), *deviations]
+    return [
+        question,
+        method,
+        "-" if row["share"] is None else f"{row['share']:.1%}",
+        _span(row["interval"]),
+        *deviations,
+    ]
 
 
-def _unfitted(found: dict) -> list[str]:
+def _unfitted(found: Analysis) -> list[str]:
     "Why some mixed-effects models could not be fitted."
     rows = ((q, m, row) for q, of in found.get("mixed", {}).items() for m, row in of.items())
     return [f"{q}, {m}: no model, because {row['reason']}" for q, m, row in rows if row.get("reason")]
 
 
-def _span(ends: Any, digits: str = ".1%") -> str:
-    return "none" if ends is None or None in ends else f"{ends[0]:{digits}} to {ends[1]:{digits}}"
+def _counted(found: Analysis) -> str:
+    "What there is, in a sentence without its stop."
+    counted = (
+        f"{_number(found['participants'], 'participant')}, {_number(found['examples'], 'example')}, "
+        f"{_number(found['answers'], 'answer')}, {len(found['missing'])} missing"
+    )
+    if found.get("study"):
+        counted += f", study {found['study']}"
+    if found["excluded"]:
+        counted += f"; left out after a failed attention check: {', '.join(found['excluded'])}"
+    return counted
+
+
+def _lacking(found: Analysis) -> str:
+    "The first answers that are missing; empty where none is."
+    lacking = ", ".join("/".join(cell) for cell in found["missing"][:20])
+    return lacking + (" and others" if len(found["missing"]) > 20 else "")
 
 
 def write_report(
-    found: dict,  # Of `analyse`
+    found: Analysis,  # Of `analyse`
     path: str | Path,  # Page to write, .html
     *,
     title: str = "User study",  # Heading
 ) -> Path:  # Where it is
     "One page that opens from disk: conclusions, figure, tables."
+    check_output(path, (".html",))
     each = [(question, method) for question in found["questions"] for method in found["methods"]]
 
-    def cells(q, m):
-        return [
-            q,
-            m,
-            f"{found['shares'][q][m]:.1%}",
-            *(_span(found["intervals"][q][m][name]) for name in ("independent", "participants", "both")),
-            *(f"{found['p'][q][m][over]:.4f}" for over in CLUSTERS),
-        ]
+    def rows(name, row):
+        return [row(found, *pair) for pair in each] if name in found else None
 
-    counted = (
-        f"{_number(found['participants'], 'participant')}, {_number(found['examples'], 'example')}, "
-        f"{_number(found['answers'], 'answer')}, {len(found['missing'])} missing"
-        + (f", study {found['study']}" if found.get("study") else "")
-    ) + (f"; left out after a failed attention check: {', '.join(found['excluded'])}" if found["excluded"] else "")
-    lacking = ", ".join("/".join(cell) for cell in found["missing"][:20]) + (
-        " and others" if len(found["missing"]) > 20 else ""
+    page = _page().render(
+        title=title,
+        counted=_counted(found),
+        lacking=_lacking(found),
+        conclusions=conclusions(found),
+        shares_figure=_figure(plot_shares(found), "Shares of the methods by question, with intervals"),
+        shares=rows("shares", _share_row),
+        agreement=[_agreement_row(found, question) for question in found["questions"]],
+        places=_place_rows(found) if "places" in found else None,
+        change=rows("change", _change_row),
+        mixed=rows("mixed", _mixed_row),
+        unfitted=_unfitted(found),
+        example_figures=[
+            _figure(plot_examples(found, method), f"Share of {method} by example and question")
+            for method in found["methods"]
+        ],
+        notes=notes(found),
+        unknown=UNKNOWN,
     )
-    parts = [
-        (
-            f"<h1>{_html(title)}</h1><p>{_html(counted)}.{f' Not answered: {_html(lacking)}.' if lacking else ''}"
-            "</p><h2>What can be said</h2>"
-        ),
-        _list(conclusions(found)),
-        _picture(plot_shares(found), "Shares of the methods by question, with intervals"),
-        (
-            "<h2>Shares</h2><p>Intervals of 95 %: taking answers for independent; for other people and these examples; "
-            "for other people and other examples. p against chance, corrected over questions and methods: names "
-            "exchanged within people, and within examples.</p>"
-        ),
-        _table(
-            [
-                "question",
-                "method",
-                "share",
-                "independent",
-                "people",
-                "people and examples",
-                "p (people)",
-                "p (examples)",
-            ],
-            [cells(*pair) for pair in each],
-        ),
-        (
-            "<h2>Agreement</h2><p>Agreement: how often two people say the same about an example. Fleiss' kappa: how "
-            "far that is beyond chance; 0 is chance, 1 that all say the same about each example, and not the same "
-            "about all of them.</p>"
-        ),
-        _table(["question", "agreement", "kappa", "interval"], [_agreement(found, q) for q in found["questions"]]),
-    ]
-    if "places" in found:
-        parts += [
-            "<h2>Order</h2><p>How often what stood at each place was chosen, and p against chance.</p>",
-            _table(
-                ["question", "place", "share", "p"],
-                [
-                    [q, k, f"{row['share']:.1%}", f"{row['p']:.4f}"]
-                    for q, rows in found["places"].items()
-                    for k, row in enumerate(rows, 1)
-                ],
-            ),
-        ]
-    if "change" in found:
-        parts += [
-            "<p>Change from the first half of a session to the second.</p>",
-            _table(
-                ["question", "method", "change", "interval"],
-                [
-                    [
-                        q,
-                        m,
-                        "none" if found["change"][q][m][0] is None else f"{found['change'][q][m][0]:+.1%}",
-                        _span(found["change"][q][m][1:], "+.1%"),
-                    ]
-                    for q, m in each
-                ],
-            ),
-        ]
-    if "mixed" in found:
-        parts += [
-            (
-                "<h2>Mixed-effects model</h2><p>Share for a typical participant and a typical example, and how far "
-                "participants and examples differ (standard deviations of log-odds).</p>"
-            ),
-            _table(
-                ["question", "method", "share", "interval", "participants", "examples"],
-                [[q, m, *_mixed_cells(found["mixed"][q][m])] for q, m in each],
-            ),
-            _list(_unfitted(found)),
-        ]
-    parts += [
-        "<h2>Example by example</h2>",
-        *(_picture(plot_examples(found, m), f"Share of {m} by example and question") for m in found["methods"]),
-    ]
-    if said := notes(found):
-        parts += ["<h2>How the answers were read</h2>", _list(said)]
-    parts += ["<h2>What cannot be known</h2>", _list(UNKNOWN)]
-    with atomic_path(check_output(path, (".html",))) as part:
-        part.write_text(
-            (
-                f'<!doctype html><html lang="en"><meta charset="utf-8">{_POLICY}'
-                f'<meta name="viewport" content="width=device-width"><title>{_html(title)}</title>'
-                f"<style>{_STYLE}</style><body><main>{''.join(parts)}</main></body></html>"
-            ),
-            encoding="utf-8",
-        )
+    with atomic_path(path) as part:
+        part.write_text(page, encoding="utf-8")
     return Path(path)
 
 
@@ -710,7 +712,7 @@ def _files_of(answers: tuple[str, ...]) -> list[Path]:
     return paths
 
 
-def _mixed_lines(found: dict) -> list[str]:
+def _mixed_lines(found: Analysis) -> list[str]:
     "Mixed-effects models for the terminal."
     rows = [(q, m, row) for q, of in found.get("mixed", {}).items() for m, row in of.items() if not row["reason"]]
     fitted = [f"{q}, {m}: {row['share']:.1%}, {_span(row['interval'])}, for a typical person" for q, m, row in rows]
@@ -746,7 +748,7 @@ def _columns_of(text: str | None) -> dict[str, str]:
 @seed_option
 @json_option
 def _analyse(
-    answers: tuple,
+    answers: tuple[str, ...],
     *,
     key: str | None,
     methods: str | None,
@@ -762,49 +764,40 @@ def _analyse(
     paths = _files_of(answers)
     if output is not None:
         check_distinct([check_output(output, (".html",))], [*paths, key])
-    found = analyse(
-        read_answers(
-            paths,
-            methods=tuple(name.strip() for name in (methods or "").split(",") if name.strip()),
-            key=key,
-            columns=_columns_of(columns),
-            skip_bad=skip_bad,
-            keep_inattentive=keep_inattentive,
-        ),
-        seed=seed,
-        mixed=mixed,
+    names = [name.strip() for name in (methods or "").split(",")]
+    read = read_answers(
+        paths,
+        methods=tuple(filter(None, names)),
+        key=key,
+        columns=_columns_of(columns),
+        skip_bad=skip_bad,
+        keep_inattentive=keep_inattentive,
     )
+    found = analyse(read, seed=seed, mixed=mixed)
     if output is not None:
         write_report(found, output)
-    rows = [
-        (
-            printable(f"{q}, {m}"),
-            (
-                f"{found['shares'][q][m]:6.1%}  people {_span(found['intervals'][q][m]['participants'])}; and examples "
-                f"{_span(found['intervals'][q][m]['both'])}; p {found['p'][q][m]['participants']:.4f}, "
-                f"{found['p'][q][m]['examples']:.4f}"
-            ),
-        )
-        for q in found["questions"]
-        for m in found["methods"]
+    report(found, [*_lines(found), *([("report", output)] if output else [])], as_json)
+
+
+def _lines(found: Analysis) -> list[tuple[str, str]]:
+    "An analysis for the terminal: a word and what it heads."
+    there = f"{found['answers']} of {found['participants']} participants about {found['examples']} examples"
+    lacking = f"{len(found['missing'])} missing, {len(found['excluded'])} participants left out"
+    return [
+        ("answers", f"{there}; {lacking}"),
+        *[(printable(f"{q}, {m}"), _share_line(found, q, m)) for q in found["questions"] for m in found["methods"]],
+        *[("result", printable(line)) for line in conclusions(found)],
+        *[("mixed", printable(line)) for line in _mixed_lines(found)],
+        *[("read", line) for line in notes(found)],
     ]
-    report(
-        found,
-        [
-            (
-                "answers",
-                (
-                    f"{found['answers']} of {found['participants']} participants about {found['examples']} examples; "
-                    f"{len(found['missing'])} missing, {len(found['excluded'])} participants left out"
-                ),
-            ),
-            *rows,
-            *[("result", printable(line)) for line in conclusions(found)],
-            *[("mixed", printable(line)) for line in _mixed_lines(found)],
-            *[("read", line) for line in notes(found)],
-            *([("report", output)] if output else []),
-        ],
-        as_json,
+
+
+def _share_line(found: Analysis, question: str, method: str) -> str:
+    "A share with its intervals and tests."
+    ends, p = found["intervals"][question][method], found["p"][question][method]
+    return (
+        f"{found['shares'][question][method]:6.1%}  people {_span(ends['participants'])}; and examples "
+        f"{_span(ends['both'])}; p {p['participants']:.4f}, {p['examples']:.4f}"
     )
 
 
