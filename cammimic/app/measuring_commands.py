@@ -371,7 +371,7 @@ def _camera_file(written: dict[str, Any]) -> str:
         )
     return (
         f"{written['file']}: {written['num_frames']} frames under a field of view of {written['fov']:.1f} degrees, "
-        f"{written['residual']:.2f} pixels of 576 from the path; where the camera stands is not known"
+        f"{written['residual']:.2f} pixels of 576 off; where the camera stands is not known"
     )
 
 

@@ -143,12 +143,12 @@ def _write_measured(
     found: Measurement, output: str | Path, times: np.ndarray, *, fov: float | None, focal_length: float | None
 ) -> dict[str, Any]:
     "Write a measured motion as a camera file; what is in it."
-    camera = camera_from_path(found.path.resample(times=times), fov=fov, focal_length=focal_length)
+    camera = camera_from_path(found.camera.resample(times=times), fov=fov, focal_length=focal_length)
     if Path(output).suffix.lower() == ".json":
         found.camera.resample(times=times).save(output)
     else:
         write_camera(output, camera, size=found.size)
-    residual = max(camera.residual, 0.0 if found.turns else found.residuals["rotation"])
+    residual = max(camera.residual, found.residuals["rotation"])
     return dict(file=str(output), num_frames=len(times), fov=float(camera.fovs[0]), residual=residual)
 
 
